@@ -1,0 +1,133 @@
+"""Where it is measured: a laptop's engine of its own, a server, and the line between them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.bed import environment
+from bench.transfer.model import Line
+from testbed import bases
+from testbed.common import CHECKOUT, docker, run, socket_folder, wait_until
+from testbed.container import EngineContainer
+from testbed.engine import Engine
+from testbed.link import Link
+from testbed.server import Server
+
+NAME = "bench-transfer"
+#: The registry as both engines name it; engines take a loopback registry without TLS.
+REGISTRY = "127.0.0.1:5000"
+CONFIG = """\
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: "{data}"}}, delete: {{enabled: true}}}}
+http: {{net: unix, addr: "{socket}"}}
+"""
+
+
+@dataclass(frozen=True)
+class Bed:
+    """`folder` is for what lasts as long as the bench; a trip's caches are below it, too."""
+
+    laptop: Engine
+    server: Server
+    link: Link
+    folder: Path
+
+    @property
+    def ssh(self) -> list[str]:
+        """The words before a remote command: over the line."""
+        return ["ssh", "-F", str(self.link.ssh_config(self.server)), "-o", "BatchMode=yes"]
+
+    @property
+    def cache(self) -> Path:
+        """What allfast remembers on this laptop, beside its engine."""
+        return self.folder / "cache"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For commands on the laptop."""
+        config = self.link.ssh_config(self.server)
+        return {**environment(config, self.cache), "DOCKER_HOST": self.laptop.host}
+
+    def roots(self) -> tuple[set[int], set[int]]:
+        """The processes that all others of the two engines' containers come from, on each side."""
+        return {_root(self.laptop)}, {_root(self.server)}
+
+    def shape(self, line: Line) -> None:
+        """The line is like that from now on."""
+        self.link.rate, self.link.delay = line.rate, line.delay
+
+    def reset(self) -> None:
+        """The server as new, and a laptop that has sent nothing yet; its images stay."""
+        self.server.reset()
+        shutil.rmtree(self.cache, ignore_errors=True)
+
+    def forget_cache(self) -> None:
+        """Remove what the builds have left on the laptop besides their images."""
+        self.laptop.exec(["docker", "builder", "prune", "--all", "--force"])
+
+    def forget_builds(self) -> None:
+        """Remove the images that were built, too."""
+        self.laptop.exec(["docker", "image", "prune", "--all", "--force"])
+        self.forget_cache()
+        load_bases(self.laptop)
+
+    @contextmanager
+    def registry(self) -> Iterator[int]:
+        """An empty registry that the laptop's engine reaches as `REGISTRY`; gives its process id."""
+        data, config = self.folder / "registry", self.folder / "registry.yml"
+        socket = socket_folder(self.laptop.name) / "registry.sock"
+        config.write_text(CONFIG.format(data=data, socket=socket))
+        binary = CHECKOUT / ".bench" / "registry" / "usr" / "bin" / "docker-registry"
+        process = subprocess.Popen(
+            [binary, "serve", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            wait_until(socket.exists, "the registry", 20)
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait()
+            socket.unlink(missing_ok=True)
+            shutil.rmtree(data, ignore_errors=True)
+
+
+def load_bases(laptop: Engine) -> None:
+    """Have the base images of the works there."""
+    laptop.start((bases.PYTHON, bases.NODE))
+
+
+def _root(container: EngineContainer) -> int:
+    """The parent of a container's first process: of its shim come also the commands that are run in it."""
+    first = docker("inspect", "-f", "{{.State.Pid}}", container.container).stdout.strip()
+    status = (Path("/proc") / first / "status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])
+
+
+@contextmanager
+def bed(folder: Path) -> Iterator[Bed]:
+    """A new laptop's engine and a new server; all of it is removed at the end."""
+    run([CHECKOUT / "scripts" / "setup-registry", CHECKOUT / ".bench" / "registry"])
+    laptop, server = Engine("overlay2", f"{NAME}-laptop"), Server(NAME)
+    try:
+        laptop.remove()
+        load_bases(laptop)
+        server.start()
+        _forward(laptop)
+        with Link(server.port(22)) as link:
+            yield Bed(laptop, server, link, folder)
+    finally:
+        server.stop()
+        laptop.remove()
+
+
+def _forward(laptop: Engine) -> None:
+    """The registry's socket as a loopback port of the laptop's engine."""
+    shared = socket_folder(laptop.name)
+    shutil.copy(Path(__file__).resolve().parent / "recipes" / "forward.py", shared)
+    docker("exec", "-d", laptop.container, "python3", "/host/forward.py", "/host/registry.sock")

@@ -1,0 +1,130 @@
+"""The targets, and whether they are reached; a pure function of the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from allfast.text import megabytes, seconds
+from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, TRIPS, UNSHAPED, Work
+from bench.transfer.results import Figures
+
+#: The one-line change, of the example as it is built, and of the same in one layer.
+LINE_CHANGED = tuple(work for trip in TRIPS for work in trip.works if work.version == "line")
+#: The work in which nothing is to be shipped.
+SAME = "same"
+SLOW = tuple(line for line in LINES if line.rate == 20e6)
+#: The ways that targets compare by their seconds.
+PAIR = (ALLFAST, REGISTRY)
+APART = "measured apart"
+
+
+@dataclass(frozen=True)
+class Target:
+    """`reached` is None while something of it was not measured."""
+
+    what: str
+    found: str
+    reached: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "not measured" if self.reached is None else "pass" if self.reached else "MISS"
+
+
+def targets(figures: Figures) -> list[Target]:
+    """All of them, in the order of the issue."""
+    return [
+        *(target for work in LINE_CHANGED for target in (*_bytes(figures, work), *_seconds(figures, work))),
+        _nowhere_slower(figures, "every change", [work for work in _compared() if work.name != SAME]),
+        _nowhere_slower(figures, "the same again", [work for work in _compared() if work.name == SAME]),
+        *_memory(figures),
+        _growth(figures, "the same change of a layer of the same size", ("above", "above-large")),
+        _growth(figures, "the same change of a layer that grows with it", ("mixed", "large")),
+    ]
+
+
+def _bytes(figures: Figures, work: Work) -> Iterator[Target]:
+    mine = figures.median(work.name, ALLFAST, "wire")
+    for way, share in ((SAVE, 1000), (REGISTRY, 100)):
+        theirs = figures.median(work.name, way, "wire")
+        name = "(a)" if way == SAVE else "(b)"
+        what = f"{work.title}: at most 1/{share:,} of {name}'s bytes"
+        if mine is None or theirs is None:
+            yield Target(what, "", None)
+        else:
+            found = f"{megabytes(mine)} of {megabytes(theirs)}: 1/{theirs / mine:,.1f}"
+            yield Target(what, found, mine * share <= theirs)
+    yield _below(f"{work.title}: under 100 kB travel", mine, 100_000, megabytes)
+
+
+def _seconds(figures: Figures, work: Work) -> Iterator[Target]:
+    for line in SLOW:
+        mine, theirs = figures.seconds(work.name, ALLFAST, line), figures.seconds(work.name, REGISTRY, line)
+        what = f"{work.title}, {line.name}: at most 1/5 of (b)'s seconds"
+        if mine is None or theirs is None or mine[1]:
+            yield Target(what, "", None)
+        else:
+            apart = "" if figures.together(work.name, PAIR, line) else f" ({APART})"
+            found = f"{seconds(mine[0])} of {seconds(theirs[0])}: 1/{theirs[0] / mine[0]:.1f}{apart}"
+            yield Target(what, found, mine[0] * 5 <= theirs[0])
+    yield _anywhere(figures, work)
+
+
+def _anywhere(figures: Figures, work: Work) -> Target:
+    what = f"{work.title}: on the server in under 3 s, whatever the line"
+    taken = [figures.median(work.name, ALLFAST, "seconds", line) for line in LINES]
+    known = [one for one in taken if one is not None]
+    if not known:
+        return Target(what, "", None)
+    slowest = max(known)
+    return Target(what, seconds(slowest), False if slowest >= 3 else None if None in taken else True)
+
+
+def _compared() -> Iterator[Work]:
+    """The works that (b) and (c) do."""
+    return (work for trip in TRIPS if REGISTRY in trip.ways for work in trip.works)
+
+
+def _nowhere_slower(figures: Figures, which: str, works: Sequence[Work]) -> Target:
+    """Pairs of measured ones, and those in which (b)'s is computed: the rule favours it."""
+    what = f"{which}, on every line: never more than (b)'s seconds"
+    ratios: dict[str, float] = {}
+    missing, apart = False, 0
+    for work in works:
+        for line in LINES:
+            mine, theirs = figures.seconds(work.name, ALLFAST, line), figures.seconds(work.name, REGISTRY, line)
+            if mine is None or mine[1] or theirs is None:
+                missing = True
+            else:
+                ratios[f"{work.title}, {line.name}"] = mine[0] / theirs[0]
+                apart += not figures.together(work.name, PAIR, line)
+    if not ratios:
+        return Target(what, "", None)
+    worst = max(ratios, key=lambda name: ratios[name])
+    slower = sum(ratio > 1 for ratio in ratios.values())
+    found = f"{slower} of {len(ratios)} slower; the worst: {ratios[worst]:.2f} times ({worst})"
+    found += f"; {apart} {APART}" if apart else ""
+    return Target(what, found, False if slower else None if missing else True)
+
+
+def _memory(figures: Figures) -> Iterator[Target]:
+    for side, bound in (("laptop", 200), ("server", 150)):
+        found = figures.median("large", ALLFAST, f"memory_{side}")
+        yield _below(f"the largest image: peak memory under {bound} MB on the {side}", found, bound * MB, megabytes)
+
+
+def _growth(figures: Figures, change: str, works: tuple[str, str]) -> Target:
+    what = f"an image of ten times the size, {change}: at most 1.5 times the seconds"
+    small, large = (figures.median(work, ALLFAST, "seconds", UNSHAPED) for work in works)
+    if small is None or large is None:
+        return Target(what, "", None)
+    return Target(what, f"{seconds(small)} and {seconds(large)}: {large / small:.1f} times", large <= 1.5 * small)
+
+
+def _below(what: str, found: float | None, bound: float, words: object) -> Target:
+    if found is None:
+        return Target(what, "", None)
+    assert callable(words)
+    return Target(what, str(words(found)), found < bound)

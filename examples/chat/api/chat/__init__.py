@@ -1,0 +1,1 @@
+"""The chat example's api and worker."""

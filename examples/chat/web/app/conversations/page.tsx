@@ -1,0 +1,3 @@
+export default function NoConversation() {
+  return <p className="empty">Pick a conversation, or begin a new one.</p>;
+}

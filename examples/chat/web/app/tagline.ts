@@ -1,0 +1,1 @@
+export const tagline = "Small talk, delivered fast.";

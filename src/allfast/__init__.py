@@ -1,0 +1,3 @@
+"""allfast: from a Git commit to a proven, running application on your own server."""
+
+__version__ = "0.1.0"

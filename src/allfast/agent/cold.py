@@ -1,0 +1,104 @@
+"""Layers that the cache lost, or never could hold, out of the images that the engine has.
+
+By the engine's store where it can be read layer by layer (image_store.py), else out of the stream of `docker save`:
+there a layer that allfast sent is a plain tar that is named by its digest, or (engines to 24) one of the `layer.tar`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Callable, Iterable, Iterator, List
+
+from allfast.agent import parts
+from allfast.agent.archive import blob_path
+from allfast.agent.engine import Answer, Engine, EngineError, EngineUnreachable
+from allfast.agent.engine_store import NoRoom, Unreadable, body, file_of, unreadable
+from allfast.agent.image_store import open_image
+
+#: Called for each chunk that is read; what it raises ends the reading.
+GoOn = Callable[[], None]
+
+
+def fetch(
+    engine: Engine,
+    image: str,
+    diff_ids: List[str],
+    layer: str,
+    file: Any,
+    room: Callable[[int], bool],
+    go_on: GoOn = lambda: None,
+) -> None:
+    """Write a layer of an image into a file that is open and empty.
+
+    `room` is asked whether so many bytes have room. Raises `Unreadable` where the layer is not to be had, `NoRoom`
+    where there is none for it, or for the whole image where only `docker save` has it: that may write all of it.
+    """
+    try:
+        _from_store(engine, image, diff_ids, layer, file, room, go_on)
+        return
+    except Unreadable:
+        file.seek(0)
+        file.truncate()
+    _require(room, _image_size(engine, image))
+    try:
+        with engine.stream("GET", f"/images/{image}/get") as answer:
+            _from_archive(answer, layer, file, room, go_on)
+    except (EngineError, EngineUnreachable) as error:
+        raise Unreadable(str(error)) from error
+
+
+def _watched(chunks: Iterable[bytes], go_on: GoOn) -> Iterator[bytes]:
+    for chunk in chunks:
+        go_on()
+        yield chunk
+
+
+def _from_store(
+    engine: Engine, image: str, diff_ids: List[str], layer: str, file: Any, room: Callable[[int], bool], go_on: GoOn
+) -> None:
+    number = diff_ids.index(layer)
+    with open_image(engine, image, diff_ids) as stored:
+        size = stored.size(number)
+        if size is None:
+            size = sum(len(chunk) for _, chunks in stored.layers([number]) for chunk in _watched(chunks, go_on))
+        _require(room, size)
+        for _, chunks in stored.layers([number]):
+            file.writelines(_watched(chunks, go_on))
+
+
+def _from_archive(answer: Answer, layer: str, file: Any, room: Callable[[int], bool], go_on: GoOn) -> None:
+    read = file_of(answer).read
+    while True:
+        part = parts.next_part(read)
+        if part is None or part.size == parts.REST:
+            raise Unreadable(f"{layer} is not in the archive")
+        name = parts.name_of(part.head)
+        if name != blob_path(layer) and not name.endswith("/layer.tar"):
+            for _ in _watched(body(read, part.size), go_on):
+                pass
+            continue
+        size = parts.number(part.head[-parts.BLOCK :][parts.SIZE])
+        if size is None:
+            raise Unreadable(f"the size of {name} cannot be read")
+        _require(room, size)
+        hashed = hashlib.sha256()
+        for data in _watched(body(read, part.size), go_on):
+            data = data[: max(0, size)]
+            size -= len(data)
+            hashed.update(data)
+            file.write(data)
+        if "sha256:" + hashed.hexdigest() == layer:
+            return
+        file.seek(0)
+        file.truncate()
+
+
+def _image_size(engine: Engine, image: str) -> int:
+    """Bytes of an image with all its layers, as the engine tells them."""
+    with unreadable():
+        return int(engine.get(f"/images/{image}/json")["Size"])
+
+
+def _require(room: Callable[[int], bool], size: int) -> None:
+    if not room(size):
+        raise NoRoom(f"no room for {size} bytes")

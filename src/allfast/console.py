@@ -1,0 +1,268 @@
+"""The only module that prints: readers of the event stream, as text for people or as JSON for programs.
+
+Text goes to stdout, one calm line for each thing that is done; progress is shown on a terminal only. With
+`--json` stdout carries documents or one event a line and nothing else. Diagnostics go to stderr.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TextIO
+
+from allfast import events
+from allfast.events import Event
+from allfast.redact import Redactor
+from allfast.text import megabytes, seconds, verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.status import Status
+
+STAGE_WIDTH = 10
+RESULT_MARKS = {"right": "ok", "wrong": "WRONG"}
+
+
+class JsonConsole:
+    """One JSON object a line: the event's fields, and its name under `"event"`."""
+
+    def __init__(self, redactor: Redactor, out: TextIO | None = None) -> None:
+        self.redactor = redactor
+        self._out = out or sys.stdout
+        self._mutex = threading.RLock()
+
+    def emit(self, event: Event) -> None:
+        """Write the event."""
+        fields = {"event": event.name, **dataclasses.asdict(event)}
+        self.document(fields)
+
+    def document(self, document: Any) -> None:
+        """Write one JSON document on one line."""
+        line = json.dumps(self.redactor.value(document), default=str)
+        with self._mutex:
+            print(line, file=self._out, flush=True)
+
+    def text(self, text: str) -> None:
+        """Text has no place in JSON output: it goes to stderr."""
+        self.aside(text)
+
+    def aside(self, text: str) -> None:
+        """Say something on stderr."""
+        print(self.redactor.text(text), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is buffered."""
+
+
+class TextConsole:
+    """Lines for people; on a terminal with colour and a progress line that is overwritten."""
+
+    def __init__(self, redactor: Redactor, *, verbose: bool = False, color: bool | None = None) -> None:
+        self.redactor = redactor
+        self._verbose = verbose
+        self._color = color
+        self._rich: RichConsole | None = None
+        self._status: Status | None = None
+        self._steps: dict[str, str] = {}
+        self._under_way: dict[str, str] = {}  # stage -> what the progress line says of it
+        self._mutex = threading.RLock()  # an interrupt may be told of while its thread tells something else
+
+    @property
+    def rich(self) -> RichConsole:
+        """Rich's console, imported when something is printed (it costs more than the rest of a start)."""
+        if self._rich is None:
+            from rich.console import Console as RichConsole
+
+            class Output(RichConsole):
+                """Rich's own would end the process where nobody reads any more: what is under way goes on."""
+
+                def on_broken_pipe(self) -> None:
+                    raise BrokenPipeError
+
+            colorless = None if self._color is None else not self._color
+            self._rich = Output(highlight=False, soft_wrap=True, no_color=colorless, emoji=False, markup=False)
+        return self._rich
+
+    def text(self, text: str, style: str = "") -> None:
+        """Print a line."""
+        self.rich.print(self.redactor.text(text), style=style or None)
+
+    def aside(self, text: str) -> None:
+        """Say on stderr what is no part of the output that was asked for."""
+        print(self.redactor.text(text), file=sys.stderr, flush=True)
+
+    def document(self, document: Any) -> None:
+        """Documents are for JSON readers; commands print their own text."""
+
+    def emit(self, event: Event) -> None:
+        """Show the event, where people want to see it."""
+        event = self.redactor.value(event)
+        shown = _SHOW.get(type(event))
+        if shown is not None:
+            with self._mutex:
+                shown(self, event)
+
+    def close(self) -> None:
+        """End the progress line."""
+        with self._mutex:
+            if self._status is not None:
+                self._status.stop()
+                self._status = None
+
+    def _line(self, stage: str, text: str, style: str = "") -> None:
+        self.text(f"{stage:<{STAGE_WIDTH}}{text}", style)
+
+    def _progress(self, stage: str, words: str) -> None:
+        """Say how far a stage is, beside what else is under way."""
+        self._under_way[stage] = words
+        if not self.rich.is_terminal:
+            return
+        text = " | ".join(f"{stage}: {words}" if words else stage for stage, words in self._under_way.items())
+        if self._status is None:
+            self._status = self.rich.status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def _show_plan(self, event: events.PlanMade) -> None:
+        from allfast.plan_text import plan_lines
+
+        for line in plan_lines(event.plan):
+            self.text(line)
+        self.text("")
+
+    def _show_stage_began(self, event: events.StageBegan) -> None:
+        self._steps.clear()
+        words = self._under_way.get(event.stage, event.text)  # shipping may have begun beside the build
+        self._under_way.clear()
+        self._progress(event.stage, words)
+        if event.text and not self.rich.is_terminal:
+            self._line(event.stage, event.text)
+
+    def _show_stage_ended(self, event: events.StageEnded) -> None:
+        self.close()
+        self._under_way.pop(event.stage, None)
+        self._line(event.stage, f"{event.text or 'done'} ({seconds(event.seconds)})")
+
+    def _show_note(self, event: events.Note) -> None:
+        prefix = f"{event.service}: " if event.service else ""
+        if event.level == "warning":
+            self._line("warning", prefix + event.text, "yellow")
+        else:
+            self._line("note", prefix + event.text)
+
+    def _show_build_step(self, event: events.BuildStep) -> None:
+        self._steps[event.service] = f"{event.service} [{event.step}/{event.steps}] {event.text}"
+        self._progress("build", "  ".join(self._steps.values()))
+        if self._verbose and not event.cached:
+            self._line("build", self._steps[event.service])
+
+    def _show_build_log(self, event: events.BuildLog) -> None:
+        if self._verbose:
+            self._line("build", f"{event.service} | {event.line}", "dim")
+
+    def _show_built(self, event: events.Built) -> None:
+        self._steps.pop(event.service, None)
+        self._line("build", f"{event.service}: {event.method} build done ({seconds(event.seconds)})")
+
+    def _show_ship_progress(self, event: events.ShipProgress) -> None:
+        rate = (event.sent - event.found) / event.seconds if event.seconds > 0 else 0
+        of = f" of {megabytes(event.total)}" if event.total else ""
+        whole = ""
+        if event.all_total > event.total:
+            whole = f"; all images: {megabytes(event.all_sent)} of {megabytes(event.all_total)}"
+            whole += _time_left(event.all_total - event.all_sent, rate)
+        wire = f", {megabytes(event.wire)} on the wire" if event.wire else ""
+        left = _time_left(event.total - event.sent, rate)
+        self._progress("ship", f"{event.service}: {megabytes(event.sent)}{of}, {megabytes(rate)}/s{left}{wire}{whole}")
+        if event.sent >= event.total:
+            self._under_way.pop("ship")  # while others are built, the line speaks of them alone from now on
+
+    def _show_pull(self, event: events.BasePulled) -> None:
+        name, _, digest = event.image.partition("@")
+        image = f"{name}@{digest[:19]}"
+        if event.state == "failed":
+            text = f"the server could not pull {image} ({event.cause}): its layers are sent"
+            self._line("warning", text, "yellow")
+            return
+        texts = {
+            "began": f"the server pulls {image} ({megabytes(event.bytes)}) while other layers are sent",
+            "done": f"the server has pulled {image}: {megabytes(event.bytes)} not sent",
+            "given-up": f"the pull of {image} is given up ({event.cause}): its layers are sent",
+        }
+        self._line("pull", texts[event.state])
+
+    def _show_shipped(self, event: events.Shipped) -> None:
+        if event.sent:
+            text = f"{event.layers_sent} of {event.layers} layers, {megabytes(event.sent)}"
+            self._line("ship", f"{event.service}: {text} ({seconds(event.seconds)})")
+        else:
+            self._line("ship", f"{event.service}: the server has it")
+
+    def _show_container(self, event: events.ContainerChanged) -> None:
+        self._steps[event.service] = f"{event.service} {event.state}"
+        self._progress("rollout", ", ".join(self._steps.values()))
+        if self._verbose or not self.rich.is_terminal:
+            self._line("rollout", f"{event.service}: {event.state}")
+
+    def _show_checked(self, event: events.Checked) -> None:
+        style = {"wrong": "red", "could-not-be-asked": "yellow"}.get(event.result, "")
+        where = f"{event.service}: " if event.service else ""
+        self._line(
+            "verify",
+            f"{event.check}: {where}{event.text}: {RESULT_MARKS.get(event.result) or verdict(event.result)}",
+            style,
+        )
+
+    def _show_failed(self, event: events.Failed) -> None:
+        self.close()
+        print_failure(event, self._color)
+
+    def _show_result(self, event: events.Result) -> None:
+        self.close()
+        if event.outcome == "done" and event.proven:
+            self.text(" ".join(filter(None, ["All fast.", event.release, seconds(event.seconds), event.url])), "green")
+        elif event.outcome == "nothing-to-do" and event.release:
+            what = f"is a canary already, with {event.canary} % of the visitors" if event.canary else "is live"
+            text = f"Nothing to do: {event.release} {what}, proven and healthy."
+            self.text(" ".join(filter(None, [text, event.url])), "green")
+
+
+def _time_left(size: int, rate: float) -> str:
+    return f", {seconds(size / rate)} left" if rate and size > 0 else ""
+
+
+_SHOW: dict[type[Event], Any] = {
+    events.PlanMade: TextConsole._show_plan,
+    events.StageBegan: TextConsole._show_stage_began,
+    events.StageEnded: TextConsole._show_stage_ended,
+    events.Note: TextConsole._show_note,
+    events.BuildStep: TextConsole._show_build_step,
+    events.BuildLog: TextConsole._show_build_log,
+    events.Built: TextConsole._show_built,
+    events.ShipProgress: TextConsole._show_ship_progress,
+    events.BasePulled: TextConsole._show_pull,
+    events.Shipped: TextConsole._show_shipped,
+    events.ContainerChanged: TextConsole._show_container,
+    events.Checked: TextConsole._show_checked,
+    events.Failed: TextConsole._show_failed,
+    events.Result: TextConsole._show_result,
+}
+
+
+def print_failure(failure: events.Failed, color: bool | None = None) -> None:
+    """An error on stderr: the message, its evidence indented, and the next step."""
+    from rich.console import Console as RichConsole
+
+    colorless = None if color is None else not color
+    err = RichConsole(stderr=True, highlight=False, soft_wrap=True, no_color=colorless, emoji=False, markup=False)
+    err.print(f"error: {failure.message}", style="red")
+    for line in failure.evidence:
+        err.print(f"  | {line}")
+    if failure.hint:
+        err.print(f"next:  {failure.hint}")
+
+
+Console = TextConsole | JsonConsole

@@ -1,0 +1,85 @@
+"""One connection to a server: who is there, its Docker engine, what else is reached through it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, TypeVar
+
+from allfast.agent.engine import Engine, EngineUnreachable
+from allfast.errors import AttentionError
+from allfast.remote.channel import Channel
+from allfast.remote.codec import CodecError, from_json
+from allfast.remote.ssh_errors import forwarding_refused
+from allfast.remote.transport import Transport
+
+#: Where the docker command finds itself, its plug-ins and its logins at registries.
+_DOCKER_NEEDS = ("PATH", "HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+T = TypeVar("T")
+
+
+class Connection:
+    """What every question to a server goes through. Whoever needs the server first waits until its agent greets."""
+
+    def __init__(self, host: str, transport: Transport, channel: Channel) -> None:
+        self.host = host
+        self._transport = transport
+        self._channel = channel
+        self._mutex = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def hostname(self) -> str:
+        """The server's own name."""
+        return str(self._channel.hello["hostname"])
+
+    @property
+    def engine_version(self) -> str:
+        """The version of its Docker engine."""
+        return str(self._channel.hello["engine"])
+
+    @property
+    def folder(self) -> str:
+        """The deployment's state folder on the server (it exists once a lock was taken)."""
+        return str(self._channel.hello["folder"])
+
+    def docker_env(self) -> dict[str, str]:
+        """The whole environment of a docker command for this server's engine, without the user's variables."""
+        kept = {name: os.environ[name] for name in _DOCKER_NEEDS if name in os.environ}
+        return {**kept, "DOCKER_HOST": f"unix://{self.engine.path}"}
+
+    @property
+    def engine(self) -> Engine:
+        """The server's engine, over the forwarded socket. Raises `RemoteError` where sshd does not forward it."""
+        self._channel.await_hello()
+        with self._mutex:
+            if self._engine is None:
+                remote = str(self._channel.hello["docker"])
+                engine = Engine(str(self._transport.docker_socket(remote)))
+                try:
+                    engine.version()
+                except EngineUnreachable as error:
+                    raise forwarding_refused(self.host, f"the socket {remote}", self._transport.words()) from error
+                self._engine = engine
+            return self._engine
+
+    def forward(self, address: str, port: int) -> tuple[str, int]:
+        """A local address (host, port) that leads to `address`:`port` as seen from the server."""
+        self._channel.await_hello()
+        return self._transport.forward(address, port)
+
+    def close(self) -> None:
+        """Close what was opened on top of the connection."""
+        with self._mutex:
+            if self._engine is not None:
+                self._engine.close()
+
+    def _read(self, wanted: type[T], data: Any) -> T:
+        try:
+            return from_json(wanted, data)
+        except CodecError as error:
+            raise AttentionError(
+                f"{self.host}: the ledger has something that this allfast does not understand: {error}",
+                hint="was it written by a newer allfast? Update this one",
+            ) from error

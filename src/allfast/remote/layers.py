@@ -1,0 +1,203 @@
+"""Layers and images on their way to a server, as requests to its agent (agent/receive.py)."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Any
+
+from allfast.agent.receive import WINDOW, text
+from allfast.errors import AllfastError
+from allfast.remote.channel import Channel
+
+#: Seconds that a server gets to be done with a layer that is given up. It may just be reading a base from its engine;
+#: what it makes after that lies in its cache, and nowhere else.
+GRACE = 10.0
+#: Seconds after which somebody who waits for the server to read a layer looks whether that is still wanted.
+LOOK = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a server's layer cache has.
+
+    `whole` and `begun` (diff id -> bytes that are there) are of the layers that were asked for. `cached` names all
+    whole layers by the beginning of their diff id (hex) and tells their bytes, the one used last first; `cold` names
+    layers that the server would have to read from its engine (with 0 bytes where it has no index of them). `codecs`:
+    how recipes may be compressed, the best first.
+    """
+
+    whole: frozenset[str]
+    begun: Mapping[str, int]
+    cached: tuple[tuple[str, int], ...]
+    cold: tuple[tuple[str, int], ...] = ()
+    codecs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A layer to be received: its diff id, its bytes, how many are there already, how its recipe is compressed."""
+
+    layer: str
+    size: int
+    begin: int
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image in the server's engine: its id there, and its platform."""
+
+    engine_id: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of an image that was loaded: why the engine refused it ("" if it did not), and the image."""
+
+    refused: str
+    image: Found | None
+
+
+class LayerRequests:
+    """The layer cache of a deployment, seen from here."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._streams = itertools.count(1)
+
+    def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
+        """What the cache has. They stay there until the image whose layers are that `chain` is loaded."""
+        answer = self._channel.call("layer_stock", {"diff_ids": list(diff_ids), "chain": chain})
+        cached, cold = (tuple((name, size) for name, size in answer[kind]) for kind in ("cached", "cold"))
+        return Stock(frozenset(answer["whole"]), answer["begun"], cached, cold, tuple(answer["codecs"]))
+
+    def index(self, name: str) -> bytes:
+        """The packed index of a layer of the cache, named as `Stock` does."""
+        return base64.b64decode(self._channel.call("layer_index", {"layer": name}))
+
+    def warm(self, layer: str, go_on: Callable[[], None]) -> None:
+        """Have the server read a layer from its engine into its cache; `go_on` is asked now and then, and may raise.
+
+        Raises `AgentRefusal` not-found where it cannot.
+        """
+        warmed: Future[None] = Future()
+
+        def call() -> None:
+            try:
+                warmed.set_result(self._channel.call("warm_layer", {"layer": layer}))
+            except AllfastError as error:
+                warmed.set_exception(error)
+
+        threading.Thread(target=call, daemon=True).start()
+        while not wait([warmed], LOOK).done:
+            go_on()
+        warmed.result()
+
+    def receive(self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None]) -> tuple[str, ...]:
+        """Send a layer's recipe; `made` is told how far the layer is there.
+
+        Returns the bases that proved damaged: with any, the layer has to be sent anew, without them.
+        Raises `AgentRefusal` where the layer did not arrive as it is, and what `batches` raises.
+        """
+        under_way = _Receiving(self._channel, next(self._streams), arrival, made)
+        try:
+            for batch in batches:
+                if not under_way.send(batch):
+                    break
+        except BaseException:
+            under_way.give_up()
+            raise
+        return under_way.result()
+
+    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+        """Load an image of that configuration with some layers of the cache (their numbers); `sizes` of all layers."""
+        args = {"config": text(config), "sizes": list(sizes), "layers": list(layers), "limit": limit}
+        answer = self._channel.call("load_image", args)
+        return Loaded(answer["refused"], _found(answer["image"]))
+
+    def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
+        """The image that the engine has under one of these ids, if it is whole and has exactly these layers."""
+        return _found(self._channel.call("find_image", {"ids": list(ids), "diff_ids": list(diff_ids)}))
+
+    def name(self, names: Mapping[str, str]) -> None:
+        """Give images of the engine their names: reference -> engine id. Raises `AgentRefusal` (kind engine)."""
+        self._channel.call("name_images", {"names": dict(names)})
+
+
+def _found(value: dict[str, Any] | None) -> Found | None:
+    return None if value is None else Found(value["id"], "/".join(value["platform"]).rstrip("/"))
+
+
+class _Receiving:
+    """A layer under way. Its batches leave in a thread: an interrupt must not stop one of them in the middle."""
+
+    def __init__(self, channel: Channel, stream: int, arrival: Arrival, made: Callable[[int], None]) -> None:
+        self._channel = channel
+        self._stream = stream
+        self._made = made
+        self._room = threading.Semaphore(WINDOW)
+        self._batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._done = threading.Event()
+        self._answer: Any = None
+        self._error: BaseException | None = None
+        args = {
+            "stream": stream,
+            "layer": arrival.layer,
+            "size": arrival.size,
+            "begin": arrival.begin,
+            "codec": arrival.codec,
+        }
+        threading.Thread(target=self._call, args=(args,), daemon=True).start()
+        threading.Thread(target=self._post, daemon=True).start()
+
+    def send(self, batch: bytes) -> bool:
+        """Have a batch sent when there is room for it; whether it may be."""
+        self._room.acquire()
+        if self._done.is_set():
+            return False
+        self._batches.put(batch)
+        return True
+
+    def give_up(self) -> None:
+        """Send nothing after the batch under way, and see the server done with this layer."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._batches.get_nowait()
+        self._batches.put(b"")
+        self._done.wait(GRACE)
+
+    def result(self) -> tuple[str, ...]:
+        """The answer, when it is there."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return tuple(self._answer["damaged"])
+
+    def _call(self, args: dict[str, Any]) -> None:
+        try:
+            self._answer = self._channel.call("receive_layer", args, note=self._note)
+        except AllfastError as error:
+            self._error = error
+        finally:
+            self._done.set()
+            self._batches.put(b"")
+            self._room.release(WINDOW)
+
+    def _post(self) -> None:
+        with contextlib.suppress(AllfastError):  # the connection is lost: the call hears of it, too
+            while batch := self._batches.get():
+                self._channel.post("layer_batch", {"stream": self._stream}, batch)
+            if not self._done.is_set():
+                self._channel.post("layer_batch", {"stream": self._stream}, b"")
+
+    def _note(self, note: dict[str, Any]) -> None:
+        self._room.release()
+        self._made(note["at"])

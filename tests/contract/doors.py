@@ -1,0 +1,194 @@
+"""A bare door to a test server: its engine's socket, forwarded over real SSH without allfast's connection and agent."""
+
+import base64
+import dataclasses
+import io
+import itertools
+import json
+import subprocess
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from allfast.agent.engine import Engine
+from allfast.agent.protocol import AgentError
+from allfast.agent.receive import WINDOW, Receiver, text
+from allfast.remote.failures import from_agent
+from allfast.remote.layers import Arrival, Found, Loaded, Stock
+from testbed.common import HOST_ENV, wait_until
+from testbed.server import Server
+
+
+class NearCache:
+    """The agent's receiver, in this process (`allfast.images.sending.Cache`)."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self._streams = itertools.count(1)
+
+    def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
+        """What the cache has."""
+        answer = self.receiver.stock(list(diff_ids), chain)
+        return Stock(
+            frozenset(answer["whole"]),
+            answer["begun"],
+            tuple(map(tuple, answer["cached"])),
+            tuple(map(tuple, answer["cold"])),
+            tuple(answer["codecs"]),
+        )
+
+    def files(self) -> set[str]:
+        """The names of all files that lie in it but the indexes, which are made when there is time for them.
+
+        One that is being written is hidden.
+        """
+        folder = self.receiver.cache.whole("sha256:" + "0" * 64).parent
+        return {path.name for path in folder.glob("[!.]*") if path.suffix != ".index"}
+
+    def clear(self) -> None:
+        """Forget all layers."""
+        for layer, _ in self.receiver.cache.layers():
+            self.receiver.cache.drop(layer)
+
+    def index(self, name: str) -> bytes:
+        """The index of a cached layer."""
+        return base64.b64decode(self.receiver.index(name))
+
+    def warm(self, layer: str, go_on: Callable[[], None]) -> None:
+        """Have a layer in the cache that the engine has."""
+        with _refusals():
+            self.receiver.warm(layer)
+
+    def receive(self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None]) -> tuple[str, ...]:
+        """Take a layer: every batch is sent before it is carried out, as over a line that is faster than a disk."""
+        stream = next(self._streams)
+        words = dataclasses.asdict(arrival)
+        with ThreadPoolExecutor(1) as pool:
+            room = threading.Semaphore(WINDOW)
+
+            def note(value: Any) -> None:
+                room.release()
+                made(value["at"])
+
+            work = pool.submit(self.receiver.receive, stream, **words, note=note)
+            work.add_done_callback(lambda _: room.release(WINDOW))
+            try:
+                for batch in batches:
+                    room.acquire()
+                    self.receiver.batch(stream, io.BytesIO(batch))
+            except BaseException:
+                self.receiver.batch(stream, io.BytesIO())
+                raise
+            with _refusals():
+                return tuple(work.result()["damaged"])
+
+    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+        """Load an image."""
+        with _refusals():
+            answer = self.receiver.load(text(config), list(sizes), list(layers), limit)
+        return Loaded(answer["refused"], _found(answer["image"]))
+
+    def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
+        """The image that the engine has."""
+        return _found(self.receiver.find(list(ids), list(diff_ids)))
+
+    def name(self, names: Mapping[str, str]) -> None:
+        """Name images."""
+        with _refusals():
+            self.receiver.name(dict(names))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """The agent's errors as they come over a connection."""
+    try:
+        yield
+    except AgentError as error:
+        raise from_agent("here", error.to_json()) from error
+
+
+def _found(value: Any) -> Found | None:
+    return value and Found(value["id"], "/".join(value["platform"]).rstrip("/"))
+
+
+class Door:
+    """What shipping needs of a server (`allfast.images.cargo.Destination`)."""
+
+    def __init__(self, engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self._engine = engine
+        self.process = process  # the ssh client
+        self.cache = NearCache(Receiver(engine, folder, self.images))
+        self.claims: int | None = None  # what `layers` says, where a test wants it to be wrong
+
+    def images(self) -> dict[str, list[str]]:
+        """All images of the engine."""
+        ids = [image["Id"] for image in self._engine.get("/images/json")]
+        return {name: self._engine.get(f"/images/{name}/json")["RootFS"].get("Layers") or [] for name in ids}
+
+    @property
+    def engine(self) -> Engine:
+        """The server's engine."""
+        return self._engine
+
+    def layers(self, diff_ids: Sequence[str]) -> int:
+        """By what the engine's images have, unless a test makes a claim."""
+        if self.claims is not None:
+            return self.claims
+        ids = [image["Id"] for image in self._engine.get("/images/json", all="1")]
+        have = [self._engine.get(f"/images/{name}/json")["RootFS"].get("Layers") or [] for name in ids]
+        return max((_common(diff_ids, there) for there in have), default=0)
+
+
+def _common(wanted: Sequence[str], there: Sequence[str]) -> int:
+    pairs = zip(wanted, there, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+@contextmanager
+def door(server: Server) -> Iterator[Door]:
+    """Open one; closed with the SSH process that was started for it."""
+    with tempfile.TemporaryDirectory(prefix="allfast-door-") as folder:
+        socket = Path(folder) / "docker.sock"
+        options = ["-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"]
+        forward = f"{socket}:/var/run/docker.sock"
+        process = subprocess.Popen(["ssh", "-F", server.ssh_config, *options, "-N", "-L", forward, server.name])
+        try:
+            wait_until(socket.exists, "the forwarded socket", 60)
+            engine = Engine(str(socket))
+            one = Door(engine, process, Path(folder))
+            try:
+                yield one
+            finally:
+                one.cache.receiver.trim(0)  # no index is being written any more when the folder is removed
+            engine.close()
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def empty(server: Server) -> None:
+    """Remove all images of the server; `reset` would end the SSH sessions, too."""
+    server.exec(["sh", "-c", "docker image ls --all --quiet | xargs -r docker image rm --force"])
+    assert server.docker("image", "ls", "--all", "--quiet").stdout == ""
+
+
+def compose_output(door: Door, image: str, *command: str) -> str:
+    """What a Compose service with that pinned image prints on the server, with nothing pulled or built."""
+    service = {"image": image, "command": list(command), "network_mode": "none"}
+    document = json.dumps({"services": {"app": service}})
+    environment = {**HOST_ENV, "DOCKER_HOST": f"unix://{door.engine.path}"}
+    project = f"ship-{uuid.uuid4().hex[:8]}"
+    words = ["docker", "compose", "-p", project, "-f", "-"]
+    try:
+        up = [*words, "up", "--no-build", "--pull", "never", "--no-log-prefix", "--abort-on-container-exit"]
+        done = subprocess.run(up, input=document, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    finally:
+        subprocess.run([*words, "down"], input=document, env=environment, capture_output=True, text=True, timeout=60)

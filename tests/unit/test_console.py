@@ -1,0 +1,134 @@
+"""What a person at a terminal sees while stages overlap, and what a program reads when several threads tell."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from allfast.console import JsonConsole, TextConsole
+from allfast.events import BasePulled, BuildStep, Note, ShipProgress, StageBegan, StageEnded
+from allfast.redact import Redactor
+
+STEP = BuildStep("web", "RUN make", 2, 3)
+SOME = ShipProgress("api", 10_000_000, 30_000_000, 2.0, 1_000, 10_000_000, 90_000_000)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextConsole]:
+    """A console whose output counts as a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "240")
+    console = TextConsole(Redactor(), color=False)
+    yield console
+    console.close()
+
+
+def line(console: TextConsole) -> str:
+    """The progress line."""
+    assert console._status is not None
+    return str(console._status.status)
+
+
+def test_the_progress_line_shows_builds_and_what_is_sent_beside_them(shown: TextConsole) -> None:
+    shown.emit(StageBegan("build"))
+    assert line(shown) == "build"
+    shown.emit(STEP)
+    shown.emit(SOME)
+    assert line(shown) == (
+        "build: web [2/3] RUN make | ship: api: 10.0 MB of 30.0 MB, 5.0 MB/s, 4.0 s left, 1.0 kB on the wire; "
+        "all images: 10.0 MB of 90.0 MB, 16 s left"
+    )
+    shown.emit(ShipProgress("api", 30_000_000, 30_000_000, 6.0))
+    shown.emit(STEP)
+    assert line(shown) == "build: web [2/3] RUN make", "what is sent is under way no more"
+
+
+def test_rate_and_time_left_are_of_what_was_sent_now(shown: TextConsole) -> None:
+    shown.emit(StageBegan("ship"))
+    shown.emit(ShipProgress("web", 4_010_000_000, 5_000_000_000, 2.0, found=4_000_000_000))
+    assert line(shown) == "ship: web: 4.01 GB of 5.00 GB, 5.0 MB/s, 3 min 18 s left"
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (
+            ("began", 51_000_000, ""),
+            "pull      the server pulls python@sha256:111111111111 (51.0 MB) while other layers",
+        ),
+        (("done", 18_000_000, ""), "pull      the server has pulled python@sha256:111111111111: 18.0 MB not sent"),
+        (("given-up", 0, "sending is sooner done"), "is given up (sending is sooner done): its layers are sent"),
+        (("failed", 0, "manifest unknown"), "warning   the server could not pull python@sha256:111111111111 (manifest"),
+    ],
+)
+def test_what_the_server_pulls_is_told(
+    shown: TextConsole, capsys: pytest.CaptureFixture[str], event: tuple[Any, int, str], expected: str
+) -> None:
+    shown.emit(BasePulled("python@sha256:" + "1" * 64, *event))
+    assert expected in capsys.readouterr().out
+
+
+def test_what_is_sent_stays_shown_when_the_builds_are_done(shown: TextConsole) -> None:
+    shown.emit(StageBegan("build"))
+    shown.emit(SOME)
+    shown.emit(StageEnded("build", 3.0))
+    shown.emit(StageBegan("ship"))
+    assert line(shown).startswith("ship: api: 10.0 MB of 30.0 MB")
+
+
+def test_a_stage_that_failed_is_shown_no_more(shown: TextConsole) -> None:
+    shown.emit(StageBegan("build"))
+    shown.emit(SOME)
+    shown.emit(StageBegan("rollback", "r1"))
+    assert line(shown) == "rollback: r1"
+
+
+class Between(io.StringIO):
+    """A file that gives another thread the time to write before a line has its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.others = threading.Event(), threading.Event()
+
+    def write(self, text: str) -> int:
+        if text == "\n" and not self.begun.is_set():
+            self.begun.set()
+            self.others.wait(0.5)  # in vain where lines are whole
+        elif self.begun.is_set():
+            self.others.set()
+        return super().write(text)
+
+
+def test_lines_of_several_threads_do_not_mix() -> None:
+    out = Between()
+    console = JsonConsole(Redactor(), out)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(console.emit, Note("one"))
+        assert out.begun.wait(10)
+        pool.submit(console.emit, Note("two")).result(10)
+        first.result(10)
+    assert [json.loads(each)["text"] for each in out.getvalue().splitlines()] == ["one", "two"]
+
+
+def test_what_an_interrupt_tells_in_the_middle_of_a_line_does_not_wait_for_it() -> None:
+    """A signal comes in the thread that is telling something: to wait for that would be for ever."""
+
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            if "first" in text:
+                console.emit(Note("second"))
+            return super().write(text)
+
+    out = Interrupted()
+    console = JsonConsole(Redactor(), out)
+    telling = threading.Thread(target=console.emit, args=(Note("first"),), daemon=True)
+    telling.start()
+    telling.join(10)
+    assert not telling.is_alive()
+    assert out.getvalue().count("second") == 1
