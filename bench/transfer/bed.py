@@ -49,6 +49,11 @@ class Bed:
         return self.folder / "cache"
 
     @property
+    def registry_data(self) -> Path:
+        """What has been pushed to the registry."""
+        return self.folder / "registry"
+
+    @property
     def environment(self) -> dict[str, str]:
         """For commands on the laptop."""
         config = self.link.ssh_config(self.server)
@@ -66,6 +71,7 @@ class Bed:
         """The server as new, and a laptop that has sent nothing yet; its images stay."""
         self.server.reset()
         shutil.rmtree(self.cache, ignore_errors=True)
+        shutil.rmtree(self.registry_data, ignore_errors=True)
 
     def forget_cache(self) -> None:
         """Remove what the builds have left on the laptop besides their images."""
@@ -79,10 +85,10 @@ class Bed:
 
     @contextmanager
     def registry(self) -> Iterator[int]:
-        """An empty registry that the laptop's engine reaches as `REGISTRY`; gives its process id."""
-        data, config = self.folder / "registry", self.folder / "registry.yml"
+        """A registry that the laptop's engine reaches as `REGISTRY`; gives its process id."""
+        config = self.folder / "registry.yml"
         socket = socket_folder(self.laptop.name) / "registry.sock"
-        config.write_text(CONFIG.format(data=data, socket=socket))
+        config.write_text(CONFIG.format(data=self.registry_data, socket=socket))
         binary = CHECKOUT / ".bench" / "registry" / "usr" / "bin" / "docker-registry"
         process = subprocess.Popen(
             [binary, "serve", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -94,7 +100,6 @@ class Bed:
             process.terminate()
             process.wait()
             socket.unlink(missing_ok=True)
-            shutil.rmtree(data, ignore_errors=True)
 
 
 def load_bases(laptop: Engine) -> None:

@@ -20,7 +20,7 @@ from testbed.common import CHECKOUT, docker, run
 
 FOLDER = CHECKOUT / ".bench" / "transfer"
 #: What decides what is measured, besides allfast itself and the machine; how it is told does not.
-PARTS = ("bed.py", "images.py", "meter.py", "model.py", "processes.py", "recipes", "ways.py")
+PARTS = ("bed.py", "images.py", "meter.py", "model.py", "prepared.py", "processes.py", "recipes", "ways.py")
 MEASURED = (
     *(f"bench/transfer/{name}" for name in PARTS),
     "examples/chat/web",

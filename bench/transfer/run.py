@@ -14,6 +14,7 @@ from allfast.text import megabytes, seconds, table
 from bench.transfer import document, images, ways
 from bench.transfer.bed import Bed, bed
 from bench.transfer.model import TRIPS, UNSHAPED, WAYS, Leg, Sample, Trip, legs, scale_for, scaled
+from bench.transfer.prepared import Prepared
 from bench.transfer.results import FOLDER, Figures, Kept, about, kept
 from bench.transfer.targets import targets
 from testbed.common import CHECKOUT, docker
@@ -69,7 +70,7 @@ def _run(trips: Sequence[Trip], results: Kept, end: float) -> None:
 
 
 def _travel(machine: Bed, trip: Trip, results: Kept, end: float) -> None:
-    """One trip: build its images, then each leg on a new server."""
+    """One trip: build its images, then each leg."""
     app = f"bench-{trip.name}"
     print(f"{trip.name}: {trip.title}, about {megabytes(trip.size)}", flush=True)
     began = time.monotonic()
@@ -77,31 +78,43 @@ def _travel(machine: Bed, trip: Trip, results: Kept, end: float) -> None:
     built = ways.build(machine, source, app)
     machine.forget_cache()
     print(f"  built in {seconds(time.monotonic() - began)}", flush=True)
+    prepared = Prepared(machine)
     try:
         for leg in legs([trip], results.samples):
             if time.monotonic() > end:
                 return
             try:
+                _make_ready(machine, prepared, leg, source, built)
                 _go(machine, leg, source, built, results)
             except ways.FailedError as error:
                 print(f"  {leg.line.name} {leg.way}: {error}", flush=True)
     finally:
+        machine.shape(UNSHAPED)
+        prepared.forget()
         machine.forget_builds()
 
 
 def _go(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], results: Kept) -> None:
     """One leg; its samples are kept one by one, so one that is cut off is taken up by a run of its own later."""
-    way = ways.way(leg.way)
-    machine.shape(UNSHAPED)
     with ways.journey(machine, source, built, leg.way) as journey:
-        if leg.trip.prepare:
-            way.prepare(journey, leg.trip.prepare)
         machine.shape(leg.line)
         for work in leg.trip.works:
-            sample = way.bring(journey, work.version)
+            sample = ways.way(leg.way).bring(journey, work.version)
             print(f"  {leg.line.name:18} {leg.way:9} {work.name:11} {_told(sample)}", flush=True)
             results.add(work.name, leg.way, leg.line.name, sample)
-        machine.shape(UNSHAPED)
+
+
+def _make_ready(machine: Bed, prepared: Prepared, leg: Leg, source: images.Source, built: dict[str, str]) -> None:
+    """Have what a leg begins with: a new server, or one that has the version before, brought by the same way."""
+    machine.shape(UNSHAPED)
+    if leg.way in prepared.ways:
+        prepared.bring_back(leg.way)
+        return
+    machine.reset()
+    if leg.trip.prepare:
+        with ways.journey(machine, source, built, leg.way) as journey:
+            ways.way(leg.way).prepare(journey, leg.trip.prepare)
+        prepared.keep(leg.way)
 
 
 def _told(sample: Sample) -> str:

@@ -188,8 +188,7 @@ def _read(process: subprocess.Popen[str], meter: Meter, watched: _Watched, stage
 
 @contextmanager
 def journey(bed: Bed, source: Source, images: Mapping[str, str], way_name: str) -> Iterator[Journey]:
-    """A new server, with the registry where the way needs it."""
-    bed.reset()
+    """From the state at hand, with the registry where the way needs it."""
     if way_name in (SAVE, ALLFAST):
         yield Journey(bed, source, images)
         return
