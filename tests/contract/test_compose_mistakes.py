@@ -64,6 +64,12 @@ from tests.contract.compose_projects import SEEN, TOML, problem, service
             'mean "web"',
         ),
         (SEEN, TOML + '[services.web]\nbefore = "say \'no"', "allfast.toml:5: services.web.before: No closing", ""),
+        (
+            service("security_opt: ['seccomp:./profile.json']"),
+            TOML,
+            "services.web.security_opt[0]: makes Compose read or run something of this machine",
+            "seccomp-profile",
+        ),
         (service("volumes: ['~/data:/data']"), TOML, "~ in the source of /data is your home folder", "absolute path"),
         (service("volumes: ['../data:/data']"), TOML, "the source of /data leads out of the repository", "absolute"),
         (service("volumes: ['../../data:/data']"), TOML, "the source of /data leads out of the repository", "absolute"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+
+import pytest
 
 from testbed.common import wait_until
 from testbed.server import Server
 from testbed.tiny_app import TinyApp
 from tests.e2e.harness import Cli, page
-from tests.e2e.looks import changed, containers, image_names, inspect, name_of, put, read, replace
+from tests.e2e.looks import LEDGER, changed, containers, image_names, inspect, name_of, put, read, replace
 
 
 def test_everything_goes_back(app: TinyApp, allfast: Cli, server: Server) -> None:
@@ -124,6 +127,28 @@ def test_a_machine_without_docker(allfast: Cli, tmp_path: Path) -> None:
         assert "install the Docker CLI" in without.err
 
 
+@pytest.mark.parametrize("place", ["env_file", "security_opt[0]"])
+def test_a_stored_release_cannot_have_this_machine_read_its_files(
+    place: str, app: TinyApp, allfast: Cli, server: Server, tmp_path: Path
+) -> None:
+    """Whoever can write to the server's ledger gets nothing of the laptop, whose Compose starts the release."""
+    first = allfast.deploy().result["release"]
+    app.say("web", "web two")
+    allfast.deploy()
+    secret = tmp_path / "config.json"
+    secret.write_text('{"auths": "s3ntinel"}')
+    option: object = str(secret) if place == "env_file" else [f"seccomp={secret}"]
+    tamper(server, app, first, place.partition("[")[0], option)
+    untouched = server.snapshot(ignore=LEDGER)
+    refused = allfast("rollback", "--json", "--yes", code=4)
+    failure = next(e for e in refused.events if e["event"] == "error")
+    assert f"Compose file of {first} was changed by somebody else: services.web.{place} would" in failure["message"]
+    assert "who can write to the server's state folder" in failure["hint"]
+    assert untouched.changes(server.snapshot(ignore=LEDGER)) == []
+    assert page(server.url())["web"]["text"] == "web two"
+    assert allfast("status", "--json").events[0]["drift"] == {}
+
+
 def test_how_a_release_is_asked_goes_back_with_it(app: TinyApp, allfast: Cli, server: Server) -> None:
     """Port and version endpoint have moved since: an old release is asked where it answers, by all commands."""
     compose = (app.path / "compose.yaml").read_text()
@@ -180,6 +205,14 @@ EXTRA = """\
     stop_grace_period: 1s
 
 """
+
+
+def tamper(server: Server, app: TinyApp, release: str, key: str, value: object) -> None:
+    """Change the web's definition in the file that the server keeps of a release."""
+    file = f"/var/lib/allfast/{name_of(app)}/releases/{release}/compose.json"
+    document = json.loads(server.exec(["cat", file]).stdout)
+    document["services"]["web"][key] = value
+    server.exec(["tee", file], stdin=json.dumps(document))
 
 
 def one_of(beginning: str, *names: str) -> bool:

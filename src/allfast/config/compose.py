@@ -21,6 +21,7 @@ from allfast.config.definition import for_server, guard_leaks, http_port, ties
 from allfast.config.filesets import FileSet
 from allfast.config.kinds import Judged, dialled, image_builders, kinds, reference
 from allfast.config.load import place
+from allfast.config.local_reads import refuse_local_reads
 from allfast.config.model import Config
 from allfast.config.secrets import closed, doubtful, of_environment, passwords, secret_key, structure
 from allfast.config.storage import Ground, Storage
@@ -178,6 +179,7 @@ class _Reading:
         deployment = self._config.deployment(self._target)
         definition, settings = for_server(name, original, binds, deployment=deployment, judged=judged, top=top)
         guard_leaks(name, definition, self._ground.checkout)
+        refuse_local_reads(name, definition)
         port = self._config.service(name).port
         environment = original.get("environment") or {}
         return Service(

@@ -15,7 +15,9 @@ from allfast.model import labels
 from allfast.model.service import Kind
 
 #: Keys of a service that are not for its container on the server.
-_NOT_FOR_THE_SERVER = ("build", "depends_on", "develop", "env_file", "extends", "profiles", "pull_policy")
+_NOT_FOR_THE_SERVER = frozenset(
+    ("build", "depends_on", "develop", "env_file", "extends", "label_file", "profiles", "pull_policy")
+)
 _TOP = ("networks", "volumes", "configs", "secrets")
 
 Top = Mapping[str, Mapping[str, Any]]

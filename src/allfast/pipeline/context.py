@@ -13,6 +13,7 @@ from allfast import events
 from allfast.agent import protocol
 from allfast.config.answers import public_words
 from allfast.config.certificate import Certificate
+from allfast.config.local_reads import guard_stored
 from allfast.config.model import Config, Target
 from allfast.config.project import ReleaseProject, project_name
 from allfast.config.secrets import closed, doubtful, of_release, structure
@@ -81,8 +82,12 @@ class Context:
         return time.time() + self.clock_offset
 
     def stored(self, release: str) -> StoredRelease:
-        """A release with its Compose file; what is secret in it is masked from now on, wherever it turns up."""
+        """A release with its Compose file; what is secret in it is masked from now on, wherever it turns up.
+
+        Raises AttentionError: the file is none that allfast has written, and dangerous for this machine.
+        """
         stored = self.server.get_release(release)
+        guard_stored(release, stored.compose)
         self.learn(stored)
         return stored
 
