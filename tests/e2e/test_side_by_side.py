@@ -337,6 +337,9 @@ def test_without_checks_and_versions_the_ports_and_the_url_are_asked(
     mended = allfast("recover", "--json", code=4).events
     (told,) = [e["text"] for e in mended if e["event"] == "stage-ended" and e["stage"] == "recover"]
     assert told == f"the proxy leads to {live}, {live} could not be proven"
+    (failed,) = [e for e in mended if e["event"] == "error"]
+    assert failed["message"].startswith(f"{live} is live, but could not be proven: url: no reply")
+    assert "see why it cannot be asked from here" in failed["hint"]
     assert page(server.url())["web"]["text"] == "nobody sees it"
 
 

@@ -163,19 +163,26 @@ def _locked(context: Context, snapshot: Snapshot, plan: Plan) -> events.Result:
             proof = canary.begin(context, prepared, back, plan.canary)
             told.append(f"{plan.canary} % of the visitors")
             record.prune(context)
-            release = dataclasses.replace(prepared.release, canary=plan.canary, proven=proof.proven)
-            return canary.told(context, release, proof)
-        change = switch.Switch(
-            to=prepared,
-            back=back,
-            new=tuple(s.service for s in plan.services if s.step is Step.NEW),
-            gone=tuple(s.service for s in plan.services if s.step is Step.REMOVE),
-        )
-        proof = switch.carry_out(context, change)
-        with context.stage("record") as words:
-            record.prune(context)
-            words.append(f"{release_id} is live")
+        else:
+            proof = _go_live(context, plan, prepared, back)
+    if plan.canary:
+        running = dataclasses.replace(prepared.release, canary=plan.canary, proven=proof.proven)
+        return canary.told(context, running, proof)
     return finish(context, prepared.release, proof)
+
+
+def _go_live(context: Context, plan: Plan, prepared: Prepared, back: Prepared | None) -> Proof:
+    change = switch.Switch(
+        to=prepared,
+        back=back,
+        new=tuple(s.service for s in plan.services if s.step is Step.NEW),
+        gone=tuple(s.service for s in plan.services if s.step is Step.REMOVE),
+    )
+    proof = switch.carry_out(context, change)
+    with context.stage("record") as words:
+        record.prune(context)
+        words.append(f"{prepared.release.id} is live")
+    return proof
 
 
 def _images(context: Context, snapshot: Snapshot, plan: Plan, release: str) -> dict[str, Image]:

@@ -51,8 +51,9 @@ def recorded(
         interrupted = isinstance(error, KeyboardInterrupt)
         message = error.message if isinstance(error, AllfastError) else type(error).__name__
         _end(context, "interrupted" if interrupted else "failed", "interrupted" if interrupted else message)
-        if context.went_live and isinstance(error, AllfastError):
-            raise _live_all_the_same(error) from error
+        # an AttentionError says already what serves, and what a person must do
+        if context.went_live and isinstance(error, AllfastError) and not isinstance(error, AttentionError):
+            raise after_live(release, error) from error
         raise
     _end(context, "done", "; ".join(words))
 
@@ -68,6 +69,13 @@ def _end(context: Context, outcome: Outcome, message: str) -> None:
                 raise _live_all_the_same(error) from error
             context.warn(f"the ledger could not be told: {error.message}")
         context.run = None
+
+
+def after_live(release: str, error: AllfastError) -> AttentionError:
+    """What to say of an error where the release is live already."""
+    text = f"{release} is live, but what follows that failed: {error.message}"
+    hint = "; ".join(filter(None, (error.hint, "`allfast status` shows what serves, `allfast recover` does the rest")))
+    return AttentionError(text, hint=hint, evidence=error.evidence)
 
 
 def _live_all_the_same(error: AllfastError) -> AttentionError:
