@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from allfast import events
 from allfast.events import Event
 from allfast.redact import Redactor
-from allfast.text import megabytes, seconds, verdict
+from allfast.text import megabytes, printable, seconds, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -50,7 +50,7 @@ class JsonConsole:
 
     def aside(self, text: str) -> None:
         """Say something on stderr."""
-        print(self.redactor.text(text), file=sys.stderr, flush=True)
+        print(printable(self.redactor.text(text)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is buffered."""
@@ -87,11 +87,11 @@ class TextConsole:
 
     def text(self, text: str, style: str = "") -> None:
         """Print a line."""
-        self.rich.print(self.redactor.text(text), style=style or None)
+        self.rich.print(printable(self.redactor.text(text)), style=style or None)
 
     def aside(self, text: str) -> None:
         """Say on stderr what is no part of the output that was asked for."""
-        print(self.redactor.text(text), file=sys.stderr, flush=True)
+        print(printable(self.redactor.text(text)), file=sys.stderr, flush=True)
 
     def document(self, document: Any) -> None:
         """Documents are for JSON readers; commands print their own text."""
@@ -112,14 +112,16 @@ class TextConsole:
                 self._status = None
 
     def _line(self, stage: str, text: str, style: str = "") -> None:
-        self.text(f"{stage:<{STAGE_WIDTH}}{text}", style)
+        self.text(f"{stage:<{STAGE_WIDTH}}{printable(text, STAGE_WIDTH)}", style)
 
     def _progress(self, stage: str, words: str) -> None:
         """Say how far a stage is, beside what else is under way."""
         self._under_way[stage] = words
         if not self.rich.is_terminal:
             return
-        text = " | ".join(f"{stage}: {words}" if words else stage for stage, words in self._under_way.items())
+        text = printable(
+            " | ".join(f"{stage}: {words}" if words else stage for stage, words in self._under_way.items())
+        )
         if self._status is None:
             self._status = self.rich.status(text)
             self._status.start()
@@ -258,11 +260,11 @@ def print_failure(failure: events.Failed, color: bool | None = None) -> None:
 
     colorless = None if color is None else not color
     err = RichConsole(stderr=True, highlight=False, soft_wrap=True, no_color=colorless, emoji=False, markup=False)
-    err.print(f"error: {failure.message}", style="red")
+    err.print(f"error: {printable(failure.message, 2)}", style="red")
     for line in failure.evidence:
-        err.print(f"  | {line}")
+        err.print(f"  | {printable(line, 4)}")
     if failure.hint:
-        err.print(f"next:  {failure.hint}")
+        err.print(f"next:  {printable(failure.hint, 2)}")
 
 
 Console = TextConsole | JsonConsole

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
+
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+#: All that a terminal acts on (C0, DEL, C1) but line feed and tab; and what turns the direction of writing.
+_ACTED_ON = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def seconds(value: float) -> str:
@@ -51,3 +56,13 @@ def table(rows: Sequence[tuple[str, ...]], indent: int = 2) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return [" " * indent + line.rstrip() for line in lines]
+
+
+def printable(text: str, indent: int = 0) -> str:
+    """`text` so that a terminal only shows it, whoever wrote it: containers, their visitors, a server.
+
+    Colours are taken out, other control characters are shown as `\\x1b`, and further lines begin with `indent` spaces.
+    """
+    plain = _COLOUR.sub("", text).replace("\r\n", "\n").rstrip("\r")
+    shown = _ACTED_ON.sub(lambda found: repr(found[0])[1:-1], plain)
+    return shown.replace("\n", "\n" + " " * indent) if indent else shown

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import json
 import threading
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from allfast.console import JsonConsole, TextConsole
-from allfast.events import BasePulled, BuildStep, Note, ShipProgress, StageBegan, StageEnded
+from allfast.console import JsonConsole, TextConsole, print_failure
+from allfast.events import BasePulled, BuildStep, Failed, Note, ShipProgress, StageBegan, StageEnded
 from allfast.redact import Redactor
+from allfast.text import printable
 
 STEP = BuildStep("web", "RUN make", 2, 3)
 SOME = ShipProgress("api", 10_000_000, 30_000_000, 2.0, 1_000, 10_000_000, 90_000_000)
@@ -132,3 +136,32 @@ def test_what_an_interrupt_tells_in_the_middle_of_a_line_does_not_wait_for_it() 
     telling.join(10)
     assert not telling.is_alive()
     assert out.getvalue().count("second") == 1
+
+
+FORGED = "Mozilla\x1b]52;c;Y3VybA==\x07\x1b[2K\rAll fast.\x9b31m \u202eevil\x1b[31mred\x1b[0m\r"
+
+
+def test_what_others_wrote_is_shown_and_not_carried_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Log lines, evidence, hints, questions: a terminal would act on what a visitor put into a User-Agent."""
+    shown = "Mozilla\\x1b]52;c;Y3VybA==\\x07\\x1b[2K\\rAll fast.\\x9b31m \\u202eevilred"
+    console = TextConsole(Redactor(), color=False)
+    console.text(FORGED)
+    console.emit(Note(f"one\n{FORGED}"))
+    console.aside(FORGED)
+    print_failure(Failed(f"one\n{FORGED}", f"two\n{FORGED}", (FORGED,)), color=False)
+    read = capsys.readouterr()
+    assert read.out.splitlines() == [shown, "note      one", f"          {shown}"]
+    expected = [shown, "error: one", f"  {shown}", f"  | {shown}", "next:  two", f"  {shown}"]
+    assert read.err.splitlines() == expected
+
+
+@pytest.mark.parametrize("text", ["", "\tplain", "two\nlines", "Grüße, 世界 ✓", "a\\b"])
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@given(st.text())
+def test_nothing_that_a_terminal_acts_on_is_left(text: str) -> None:
+    shown = printable(text)
+    assert not any(unicodedata.category(one) == "Cc" for one in shown if one not in "\n\t")
+    assert printable(shown) == shown

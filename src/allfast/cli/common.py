@@ -20,6 +20,7 @@ from allfast.console import Console, JsonConsole, TextConsole, print_failure
 from allfast.errors import AllfastError, AttentionError, RefusedError
 from allfast.pipeline import interrupts
 from allfast.redact import Redactor
+from allfast.text import printable
 
 if TYPE_CHECKING:
     from allfast.pipeline.context import Context
@@ -57,7 +58,7 @@ class Terminal:
         """Ask a person; callers ask only where `interactive` says that there is one."""
         self.console.close()
         try:
-            return typer.confirm(question)
+            return typer.confirm(printable(question).replace("\n", " "))
         except typer.Abort:  # Ctrl-C, or the end of the input, at the question
             raise KeyboardInterrupt from None
 

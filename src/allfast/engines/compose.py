@@ -60,7 +60,7 @@ class ComposeEngine:
         self._remove_halves()
         words = ["up", "--detach", "--no-deps", "--no-build", "--pull", "never", "--force-recreate"]
         words += ["--renew-anon-volumes"] if fresh_volumes else []
-        self._compose([*words, *services], document, meanwhile)
+        self._compose([*words, "--", *services], document, meanwhile)
 
     def resume(self, services: Sequence[str]) -> None:
         """Start stopped and paused containers as they are (see the protocol)."""

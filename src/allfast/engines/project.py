@@ -41,7 +41,7 @@ class ProjectEngine(ComposeEngine):
             self._make_volume(volume)
         self._unpause()
         words = ["create", "--no-build", "--pull", "never", "--no-recreate"]
-        self._compose([*words, *self._release.services], self._release.document, lambda: None)
+        self._compose([*words, "--", *self._release.services], self._release.document, lambda: None)
         joins = dict(self._release.joins)
         there = {network["Name"] for network in self._api.get("/networks")}
         for container in self.containers():
@@ -59,7 +59,7 @@ class ProjectEngine(ComposeEngine):
         `meanwhile` is called several times a second; what it raises ends the call. Raises RolloutError.
         """
         if services:
-            words = ["up", "--detach", "--no-build", "--pull", "never", "--no-recreate", *services]
+            words = ["up", "--detach", "--no-build", "--pull", "never", "--no-recreate", "--", *services]
             self._compose(words, self._release.document, meanwhile)
 
     def _unpause(self) -> None:

@@ -166,7 +166,7 @@ class _Reader:
         argv += ["--tail", str(wanted.tail)] if not wanted.since else []
         argv += ["--follow"] if wanted.follow else []
         argv += ["--since", wanted.since] if wanted.since else []
-        argv += [wanted.service] if wanted.service else []
+        argv += ["--", wanted.service] if wanted.service else []
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in `judge`
         self._process = subprocess.Popen(
             argv,

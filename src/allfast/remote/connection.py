@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from allfast.agent.engine import Engine, EngineUnreachable
 from allfast.errors import AttentionError
+from allfast.remote import docker_config
 from allfast.remote.channel import Channel
 from allfast.remote.codec import CodecError, from_json
 from allfast.remote.ssh_errors import forwarding_refused
 from allfast.remote.transport import Transport
 
-#: Where the docker command finds itself, its plug-ins and its logins at registries.
-_DOCKER_NEEDS = ("PATH", "HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+#: Where the docker command finds itself and its files.
+_DOCKER_NEEDS = ("PATH", "HOME", "XDG_RUNTIME_DIR", "TMPDIR")
 
 T = TypeVar("T")
 
@@ -45,9 +46,10 @@ class Connection:
         return str(self._channel.hello["folder"])
 
     def docker_env(self) -> dict[str, str]:
-        """The whole environment of a docker command for this server's engine, without the user's variables."""
+        """The environment of a docker command for this server's engine: none of the user's variables, nor logins."""
         kept = {name: os.environ[name] for name in _DOCKER_NEEDS if name in os.environ}
-        return {**kept, "DOCKER_HOST": f"unix://{self.engine.path}"}
+        config = docker_config.without_logins(self._transport.folder)
+        return {**kept, "DOCKER_HOST": f"unix://{self.engine.path}", "DOCKER_CONFIG": str(config)}
 
     @property
     def engine(self) -> Engine:

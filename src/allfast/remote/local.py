@@ -21,6 +21,7 @@ class Local:
         if sys.platform != "linux":
             raise RemoteError('host = "local" needs Linux on this machine', hint="deploy by SSH instead")
         self._folder = sockets.Folder()
+        self.folder = self._folder.path
         program = self._folder.path / "agent.pyz"
         program.write_bytes(bootstrap.package().data)
         word = bootstrap.settings_word({**settings, "relay": str(self._folder.path / "d")})

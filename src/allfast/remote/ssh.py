@@ -34,6 +34,7 @@ class Ssh:
         """Start ssh; it connects while the caller reads from it. Raises `RemoteError` where there is no ssh."""
         self._host = host
         self._folder = sockets.Folder()
+        self.folder = self._folder.path
         self._control = self._folder.path / "c"
         options = [
             "ControlMaster=yes",

@@ -16,6 +16,7 @@ class Transport(Protocol):
 
     to_agent: IO[bytes]
     from_agent: IO[bytes]
+    folder: Path  # of this connection alone (mode 0700); it goes at the end
 
     def docker_socket(self, remote: str) -> Path:
         """A socket here that leads to the engine's socket `remote` there."""
