@@ -3,7 +3,7 @@
     AllfastError            1  failed; the old release serves
     ├── UsageError          2  wrong usage or configuration
     │   └── ConfigError        allfast.toml or a Compose file, with file, line and key path
-    ├── RefusedError        3  refused before anything was touched (lock, window, preflight)
+    ├── RefusedError        3  refused before anything was touched (lock, preflight)
     │   └── LockHeldError      another deployer holds the lock
     ├── RemoteError         1  the server could not be reached, or did not do what was asked
     │   └── LockLostError      this process lost the lock: it may not change anything any more

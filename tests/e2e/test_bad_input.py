@@ -166,7 +166,7 @@ CASES = {
     "wrong branch": Case(
         D, 3, r"from branch main, and \w{7} is on branch feature", r"git switch main", make=other_branch
     ),
-    "failing build of `build`": Case(("build", "--quick"), 1, r"web failed", r"mend the step", make=broken_build),
+    "failing build of `build`": Case(("build", "--quick"), 1, r"web failed", r"correct the step", make=broken_build),
     "unknown option": Case((*D, "--qiuck"), 2, r"--qiuck", r""),
     "no ssh config": Case(D, 1, r"ssh", r"\w", ssh="NoSuchOption yes"),
     "no local engine": Case(
@@ -248,7 +248,7 @@ def test_a_failing_build_is_recorded_and_nothing_else_changes(ground: Ground, tm
     ended = cli(*D, "--force", "a test", code=1)
     assert re.search(r"error: building web failed in step .*exit 7", ended.err), ended.err
     assert "  | the reason" in ended.err
-    assert "next:  mend the step" in ended.err
+    assert "next:  correct the step" in ended.err
     assert not PYTHON.search(ended.err), ended.err
     assert before.changes(ground.server.snapshot(ignore=ignore)) == []
     newest = json.loads(cli("history", "--json").out.splitlines()[0])

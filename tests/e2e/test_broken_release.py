@@ -124,7 +124,7 @@ def test_another_version(app: TinyApp, allfast: Cli, server: Server) -> None:
     app.say("web", "web two")
     outcome = allfast.deploy(code=1)
     failure = error(outcome)
-    assert "web: version: reports '0123456789abcdef0123456789abcdef01234567' instead of" in failure["message"]
+    assert 'web: version: reports "0123456789abcdef0123456789abcdef01234567" instead of' in failure["message"]
     assert "ALLFAST_COMMIT" in failure["hint"]
     assert_back(server, old)
     assert changed(before, containers(server, app)) == {"web"}

@@ -280,9 +280,9 @@ def test_looking(app: TinyApp, allfast: Cli, server: Server) -> None:
     server.docker("restart", before["web"])
     serves(server.url(), lambda found: "web" in found)
     assert "serving" in allfast("logs", "web", "--since", "1m").out
-    assert "no container of a service 'wbe'" in allfast("logs", "wbe", code=2).err
+    assert 'no container of a service "wbe"' in allfast("logs", "wbe", code=2).err
     assert "no regular expression" in allfast("logs", "--grep", "(", code=2).err
-    assert "--since 'nonsense' is no time" in allfast("logs", "--since", "nonsense", code=2).err
+    assert '--since "nonsense" is no time' in allfast("logs", "--since", "nonsense", code=2).err
     ask(server, "/first")
     with allfast.started("logs", "web", "-f", "--json") as following:
         following.until(lambda event: "GET /first" in event["text"])

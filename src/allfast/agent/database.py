@@ -68,10 +68,11 @@ class Database:
             with self._transaction():
                 self._db.executemany("INSERT INTO meta VALUES (?, ?)", [("app", app), ("target", target)])
         elif owner and owner != {"app": app, "target": target}:
+            theirs, where = owner.get("app"), owner.get("target")
             raise AgentError(
                 Kind.FOREIGN_DEPLOYMENT,
-                f"{self._path.parent} belongs to app {owner.get('app')!r}, target {owner.get('target')!r};"
-                f" this is app {app!r}, target {target!r}",
+                f'{self._path.parent} belongs to app "{theirs}", target "{where}";'
+                f' this is app "{app}", target "{target}"',
                 "give the app or the target another name in allfast.toml, or set default_target back",
             )
 

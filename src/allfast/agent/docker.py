@@ -86,10 +86,10 @@ def _context() -> "Tuple[str, str] | None":
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AgentError(
             Kind.NO_DOCKER,
-            f"Docker's current context {name!r} cannot be read ({meta}): {error}",
+            f'Docker\'s current context "{name}" cannot be read ({meta}): {error}',
             "choose another one on the server: docker context use default",
         ) from error
-    return f"the context {name!r}", _unix(host, f"the context {name!r}")
+    return f'the context "{name}"', _unix(host, f'the context "{name}"')
 
 
 def _unix(host: str, source: str) -> str:

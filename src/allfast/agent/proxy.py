@@ -116,7 +116,7 @@ def apply(docker: Docker, place: Path, deployment: str, part: Json, config: Json
     """Put an app's part and the configuration composed with it; the configuration in use from now on.
 
     Caddy loads the configuration before anything of it is written, so what it refuses is never there at its next
-    start. `files` (name -> text) are what the part names in the app's folder. Raises `AgentError` proxy-refused.
+    start. `files` (name -> text) are what the part names in the app's folder. Raises `AgentError` proxy.
     """
     app = _app(place, deployment)
     for name, text in files.items():
@@ -173,7 +173,7 @@ def prune_assets(docker: Docker, base: Path, deployment: str, keep: List[str]) -
 
 
 def close(docker: Docker, base: Path, deployment: str, page: str, token: str) -> None:
-    """Give all visitors this page (HTML) from now on, but those who bear the key `token` (proxy/caddy.py, KEY)."""
+    """Give all visitors this page (HTML) from now on, but those who bear the key `token` (proxy/rules.py, KEY)."""
     app = _app(_folder(containers(docker), base), deployment)
     state.write(app / KEY_FILE, token.encode())  # first: without it nobody could be told apart
     state.write(app / PAGE_FILE, page.encode())

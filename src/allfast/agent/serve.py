@@ -24,7 +24,7 @@ Json = Dict[str, Any]
 
 
 def serve(args: Json) -> int:
-    """Serve one connection to its end; the exit status. `args` come from the laptop (remote/channel.py)."""
+    """Serve one connection to its end; the exit status. `args` come from the laptop (remote/server.py)."""
     os.umask(state.UMASK)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)  # only the end of input, silence and SIGKILL end an agent

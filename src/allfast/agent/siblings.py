@@ -23,10 +23,10 @@ def check(base: Path, deployment: str, app: str, target: str) -> None:
         if file.parent.name != deployment and _live(file) == (app, target):
             raise AgentError(
                 Kind.FOREIGN_DEPLOYMENT,
-                f"app {app!r}, target {target!r} is live here as deployment {file.parent.name!r},"
-                f" and would now be {deployment!r}: a new one, with data of its own",
-                f"set default_target in allfast.toml (or the list of targets) back as it was: the default target is"
-                f" deployment {app!r}, another one {app}-<target>; or give this target another name",
+                f'app "{app}", target "{target}" is live here as deployment "{file.parent.name}",'
+                f' and would now be "{deployment}": a new one, with data of its own',
+                "set default_target in allfast.toml (or the list of targets) back as it was: the default target is"
+                f' deployment "{app}", another one {app}-<target>; or give this target another name',
             )
 
 

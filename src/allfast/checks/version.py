@@ -61,7 +61,7 @@ def judge(reply: Reply, where: Where, expected: str, *, through: bool = False) -
         return Judged("wrong", f"{where.path} has no {place}", again=True)
     if matches(served, expected):
         return Judged("right", f"reports {expected[:SHORTEST_HASH]}")
-    return Judged("wrong", f"reports {served[:40]!r} instead of {expected[:SHORTEST_HASH]}", other=True)
+    return Judged("wrong", f"reports {json.dumps(served[:40])} instead of {expected[:SHORTEST_HASH]}", other=True)
 
 
 def judge_page(status: int) -> Judged:

@@ -10,8 +10,9 @@ from allfast import __version__
 from allfast.cli import change, look, maintenance
 
 EPILOG = (
-    "Exit codes: 0 done, or nothing to do - 1 failed, the old release serves - 2 wrong usage or configuration - "
-    "3 refused (lock, preflight) - 4 a person must look - 130 interrupted, the old release serves."
+    "Exit codes: 0 done, or nothing to do - 1 failed, the old release serves (the new one may, where the connection "
+    "was lost: the message says it then) - 2 wrong usage or configuration - 3 refused (lock, preflight) - "
+    "4 a person must look - 130 interrupted, the old release serves."
 )
 
 app = typer.Typer(

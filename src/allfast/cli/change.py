@@ -1,4 +1,4 @@
-"""plan, deploy, build, rollback, recover: the commands that change something, or say what they would."""
+"""plan, deploy, build, promote, rollback, recover: the commands that change something, or say what they would."""
 
 from __future__ import annotations
 

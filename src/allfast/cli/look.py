@@ -41,7 +41,7 @@ def history(
     no_color: NoColorOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show the last deploys and rollbacks, failed ones too: who, when, what, how long, and how they ended."""
+    """Show the last runs of all kinds, failed ones too: who, when, what, how long, and how they ended."""
     with terminal(json=json, verbose=verbose, no_color=no_color) as term:
         from allfast.cli.connection import connected
 

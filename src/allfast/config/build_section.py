@@ -71,7 +71,10 @@ def _secrets(
         elif "file" in definition:
             yield name, f"src={_inside(f'secrets.{source}', str(definition['file']), ground)}"
         else:
-            raise ConfigError(f"{where}.secrets: {source} has neither `file` nor `environment`")
+            raise ConfigError(
+                f"{where}.secrets: {source} has neither `file` nor `environment`",
+                hint=f"give secrets.{source} of the Compose files one of them",
+            )
 
 
 def _inside(where: str, text: str, ground: Ground) -> str:

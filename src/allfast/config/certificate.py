@@ -72,7 +72,8 @@ def _server(chain: Path, key: Path, where: str) -> ssl.SSLContext:
 
     def locked() -> str:
         raise ConfigError(
-            f"{where}: {key.name} is encrypted", hint=f"the proxy cannot ask: openssl pkey -in {key.name} -out ..."
+            f"{where}: {key.name} is encrypted",
+            hint=f"the proxy cannot ask for a passphrase; decrypt it: openssl pkey -in {key.name} -out ...",
         )
 
     try:

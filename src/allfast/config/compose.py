@@ -204,7 +204,10 @@ class _Reading:
                 try:
                     found[name] = tuple(shlex.split(settings.before))
                 except ValueError as error:
-                    raise ConfigError(f"{place(self._config, 'services', name, 'before')}: {error}") from error
+                    raise ConfigError(
+                        f"{place(self._config, 'services', name, 'before')}: {error}",
+                        hint="write it as for a shell: close each quote, and end it with no backslash",
+                    ) from error
         return found
 
     def _sources(self, name: str) -> dict[str, tuple[str, ...]]:

@@ -75,7 +75,9 @@ def _command(config: Config, name: str, command: str, shell: Mapping[str, str]) 
     except subprocess.TimeoutExpired as error:
         raise ConfigError(f"{where}: did not end in {_SECONDS:.0f} s", hint="try the command by hand") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{where}: printed something that is not text") from error
+        raise ConfigError(
+            f"{where}: printed something that is not text", hint="have it print KEY=VALUE lines in UTF-8"
+        ) from error
     if ended.returncode != 0:
         raise ConfigError(
             f"{where}: failed with exit code {ended.returncode}",

@@ -38,6 +38,9 @@ _SAID = {
     "too_short": "should not be empty",
 }
 
+_ALL_KEYS = "correct it; docs/configuration.md of allfast has every key, with an example"
+_TOML = "correct it at that place: text stands in quotes, each key is there once, each bracket is closed"
+
 
 def load(path: Path | None, *, start: Path) -> Config:
     """Read `path`, or the `allfast.toml` in `start` or the nearest folder above it inside the same Git checkout.
@@ -48,7 +51,7 @@ def load(path: Path | None, *, start: Path) -> Config:
     try:
         source = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{_shown(file)}: is not UTF-8 text") from error
+        raise ConfigError(f"{_shown(file)}: is not UTF-8 text", hint="save it as UTF-8") from error
     except OSError as error:
         raise ConfigError(
             f"{_shown(file)}: cannot be read: {error.strerror}", hint="name the file with --config FILE"
@@ -69,7 +72,7 @@ def parse(source: str, name: str) -> AllfastToml:
         toml = AllfastToml.model_validate(values)
     except ValidationError as error:
         found = sorted({_explain(one, places) for one in error.errors()})
-        raise ConfigError("\n".join(f"{name}:{line}: {text}" for line, text in found)) from error
+        raise ConfigError("\n".join(f"{name}:{line}: {text}" for line, text in found), hint=_ALL_KEYS) from error
     default = toml.default_target
     if default is not None and default not in toml.targets:
         text = f"default_target: there is no [targets.{default}]; {nearest(default, toml.targets)}".rstrip("; ")
@@ -128,10 +131,10 @@ def _invalid_toml(error: tomllib.TOMLDecodeError, source: str, name: str) -> Con
     text = str(error)
     place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", text)
     if place is None:
-        return ConfigError(f"{name}: is not valid TOML: {text}")
+        return ConfigError(f"{name}: is not valid TOML: {text}", hint=_TOML)
     last = source.rstrip("\n").split("\n")
     line, column = (int(place[1]), int(place[2])) if place[1] else (len(last), len(last[-1]) + 1)
-    return ConfigError(f"{name}:{line}:{column}: is not valid TOML: {text[: place.start()]}")
+    return ConfigError(f"{name}:{line}:{column}: is not valid TOML: {text[: place.start()]}", hint=_TOML)
 
 
 def _explain(error: ErrorDetails, places: Mapping[KeyPath, int]) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Where what a container mounts lives on the server (strategy "recreate").
+"""Where what a container mounts lives on the server, with either strategy.
 
 Named volumes keep the names that the deployment's project gives them. A bind mount whose source is in the commit (or
 listed as `extra`), and Compose configs and secrets, become content-addressed file sets. Any other relative source is

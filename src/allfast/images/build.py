@@ -169,13 +169,19 @@ class _Run:
             needed = set(job.sources.values())
             lacking = sorted(needed - jobs.keys() - self._names.keys())
             if lacking:
-                raise UsageError(f"{job.service} is built from the image of {lacking[0]}, which is not there")
+                raise UsageError(
+                    f"{job.service} is built from the image of {lacking[0]}, which is not there",
+                    hint=f"run `allfast build --quick {lacking[0]}` first",
+                )
             order.add(job.service, *(needed & jobs.keys()))
             self._names[job.service] = local_name(job)
         try:
             order.prepare()
         except graphlib.CycleError as error:
-            raise UsageError(f"services are built from each other's images: {' -> '.join(error.args[1])}") from error
+            raise UsageError(
+                f"services are built from each other's images: {' -> '.join(error.args[1])}",
+                hint="let one of them begin with another image: `additional_contexts`, and FROM in its Dockerfile",
+            ) from error
         return order
 
     def _one(self, job: BuildJob) -> BuiltImage:
@@ -186,8 +192,8 @@ class _Run:
                 words, variables = command(job, self._checkout, self._builder, local_name(job), self._names, metadata)
             except KeyError as error:
                 raise BuildError(
-                    f"{job.service}: a build secret takes its value from {error}, which is not set",
-                    hint=f"set {error} for this target",
+                    f"{job.service}: a build secret takes its value from {error.args[0]}, which is not set",
+                    hint=f"set {error.args[0]} for this target: in its env_file, or list it in its `env`",
                 ) from None
             self._buildx(job, words, variables)
             digests = json.loads(metadata.read_text())
@@ -234,9 +240,9 @@ def _error(job: BuildJob, progress: Progress, code: int) -> BuildError:
     failure = progress.failure()
     if not failure.step:
         what = f"building {job.service} failed (docker buildx, exit {code})"
-        return BuildError(what, hint="mend what the lines above say, and try again", evidence=failure.lines)
+        return BuildError(what, hint="correct what the lines above say, and try again", evidence=failure.lines)
     what = f"building {job.service} failed in step {failure.step}: {failure.error}"
-    hint = "mend the step and try again; `allfast build -v` shows all that it prints. The server runs what it ran"
+    hint = "correct the step and try again; `allfast build -v` shows all that it prints. The server runs what it ran"
     base = failure.step.removeprefix("[internal] load metadata for ")
     if base != failure.step:
         hint = f"the base image {base} is not here and no registry gave it; see that `docker pull {base}` works"

@@ -15,7 +15,9 @@ from allfast.images.sending import Cache
 from allfast.remote.failures import AgentRefusal
 from allfast.transfer.documents import normal_platform
 
-MISSING_HINT = "see what removes files from the server's layer cache, or images from its engine; then the same again"
+MISSING_HINT = (
+    "see what removes files from the server's layer cache, or images from its engine, then run the same command again"
+)
 DAMAGED_HINT = "look at the memory and the disks of both machines: what is sent is not what arrives"
 #: What the server's agent says of layers that are not there, or not what they were, and the next step.
 LOST = {Kind.NOT_FOUND: MISSING_HINT, Kind.BAD_DIGEST: DAMAGED_HINT}

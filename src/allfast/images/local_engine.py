@@ -77,7 +77,9 @@ class LocalEngine:
         self.require_engine()
         lines = tuple(done.stderr.strip().splitlines()[-EVIDENCE_LINES:])
         raise AllfastError(
-            f"docker {' '.join(argv[:2])} failed on this machine (exit {done.returncode})", evidence=lines
+            f"docker {' '.join(argv[:2])} failed on this machine (exit {done.returncode})",
+            hint="correct what the lines above say, then run the same command again",
+            evidence=lines,
         )
 
     def succeeds(self, *argv: str) -> bool:
@@ -159,7 +161,11 @@ class LocalEngine:
             process.wait()
         if process.returncode != 0:
             lines = tuple(words.splitlines()[-EVIDENCE_LINES:])
-            raise AllfastError(f"docker image save {reference} failed on this machine", evidence=lines)
+            raise AllfastError(
+                f"docker image save {reference} failed on this machine",
+                hint="correct what the lines above say (`docker system df` shows the room), then run the same again",
+                evidence=lines,
+            )
 
     def _inspect(self, references: Sequence[str]) -> list[LocalImage]:
         done = self._run(("image", "inspect", *references))

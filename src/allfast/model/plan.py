@@ -97,7 +97,7 @@ class RoutePlan:
 class Finding:
     """A result of preflight: `refuse` stops the deploy before anything is touched, `warn` is shown."""
 
-    rule: str  # the key under [preflight]
+    rule: str  # what it is about; the key under [preflight] where there is one
     level: str  # refuse | warn
     text: str
     hint: str = ""

@@ -112,7 +112,7 @@ def _start_as_before(context: Context, old: Container) -> None:
         if any((d.name, d.settings) == (service, old.settings) for d in release.data):
             break
     else:
-        raise RolloutError(f"no release that is kept has {service} as {old.name} was made")
+        raise RolloutError(f"no kept release has the settings that {old.name} ran with; start it by hand")
     stored = context.stored(release.id)
     document = json.loads(stored.compose)
     document["services"][service]["image"] = old.image

@@ -51,11 +51,14 @@ def survey(
 
 def _taken(context: Context, state: ProxyState, direct: Sequence[int]) -> tuple[Finding, ...]:
     others = [part for part in state.parts if part.deployment != context.project.deployment]
+    users = {
+        port: ", ".join(part.deployment for part in others if port in {one.port for one in published([part])})
+        for port in sorted({one.port for one in published(others)} & set(direct))
+    }
     hint = "choose another port"
     return tuple(
-        Finding("port", "refuse", f"port {one.port} is the proxy's, for another application", hint, forceable=False)
-        for one in published(others)
-        if one.port in direct
+        Finding("port", "refuse", f"port {port} is already served by the proxy for {names}", hint, forceable=False)
+        for port, names in users.items()
     )
 
 

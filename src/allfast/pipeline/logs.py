@@ -65,7 +65,7 @@ def sources(context: Context, wanted: Wanted) -> tuple[Container, ...]:
     known = sorted({c.service for c in there})
     if wanted.service is not None and wanted.service not in known:
         hint = "there are: " + ", ".join(known) if known else "nothing runs there"
-        raise UsageError(f"no container of a service {wanted.service!r} is on the server", hint=hint)
+        raise UsageError(f'no container of a service "{wanted.service}" is on the server', hint=hint)
     masking.learn(context, facts.containers, [release for release, _ in context.releases()])
     return tuple(c for c in there if wanted.service in (None, c.service))
 
@@ -116,7 +116,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
         return re.compile(text)
     except re.error as error:
         raise UsageError(
-            f"--grep {text!r} is no regular expression: {error}", hint="escape it, or correct it"
+            f'--grep "{text}" is no regular expression: {error}', hint="escape it, or correct it"
         ) from error
 
 
@@ -129,7 +129,7 @@ def _check_since(text: str) -> None:
             raise ValueError("neither a duration nor a time stamp")
     except ValueError as error:
         hint = "as 10m, 1h30m, 2026-11-22 or 2026-11-22T18:30:00"
-        raise UsageError(f"--since {text!r} is no time: {error}", hint=hint) from error
+        raise UsageError(f'--since "{text}" is no time: {error}', hint=hint) from error
 
 
 def _project(context: Context, container: Container) -> str:
@@ -201,4 +201,5 @@ class _Reader:
             self._errors.seek(0)
             told = self._errors.read().splitlines()[-5:]
         if self._process.returncode != 0:
-            raise RemoteError("the engine did not give its logs", evidence=tuple(told))
+            hint = "run the command again; then look at `docker info` on the server"
+            raise RemoteError("the engine did not give its logs", hint=hint, evidence=tuple(told))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from allfast import events
+from allfast.config.load import place
 from allfast.errors import ConfigError, RefusedError
 from allfast.model.release import Release
 from allfast.model.server import ServerFacts
@@ -65,5 +66,6 @@ def _page(context: Context) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        what = f"{config.file.name}: proxy.closed_page: {config.toml.proxy.closed_page} cannot be read: {error}"
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        what = f"{place(config, 'proxy', 'closed_page')}: {config.toml.proxy.closed_page} cannot be read: {reason}"
         raise ConfigError(what, hint="name a file of the project: a page in HTML, in UTF-8") from error

@@ -107,7 +107,7 @@ def choose(releases: tuple[tuple[Release, ReleaseState], ...], wanted: str) -> R
         return found[0]
     known = ", ".join(release.id for release in served) or "none yet"
     what = "no release that was live is called" if not found else "more than one release begins with"
-    raise UsageError(f"{what} {wanted!r}", hint=f"there are: {known}")
+    raise UsageError(f'{what} "{wanted}"', hint=f"there are: {known}")
 
 
 def before_the_live_one(releases: tuple[tuple[Release, ReleaseState], ...], runs: Sequence[Run]) -> Release:

@@ -88,8 +88,8 @@ def _hosts(facts: Facts) -> Iterator[Finding]:
     """A browser keeps cookies for each host by itself."""
     hosts = sorted({route.host for route in facts.routes.routes if route.host})
     if len(hosts) > 1:
-        text = f"the side of a visitor is kept for each host by itself ({', '.join(hosts)}): a page of one release may"
-        text += " call another host's of the other"
+        text = f"browsers keep the canary cookie per host ({', '.join(hosts)}): a page of one release may call the"
+        text += " other release on another host"
         yield Finding(RULE, "warn", text, "see that both releases understand each other, or give them one host")
 
 

@@ -37,8 +37,8 @@ def step(facts: Facts, item: ServiceFacts, choice: Choice | None) -> tuple[Step,
 def _changes(service: Service, live: ReleaseService, choice: Choice | None) -> list[str]:
     """What differs from the live release's service, in words.
 
-    Its settings are known by their digest alone, over environment and number of containers, too: what else of them
-    changes is told where these do not.
+    Of the settings only a digest is kept, which covers the environment and the number of containers, too. So that other
+    settings changed can be said only where neither of these did.
     """
     found, of_settings = [], []
     if choice is not None and (choice.image is None or choice.image.engine_id != live.image.engine_id):

@@ -61,7 +61,7 @@ def _required(facts: Facts, service: ServiceFacts) -> Choice:
         # the cache that made that build stale is still there: a quick build would bring the same image again
         return Choice(Method.CLEAN, "a build of these inputs was caught stale")
     if service.changes is None:
-        return Choice(Method.CLEAN, f"of {owner}'s image in {live.id} is not known what it was built from")
+        return Choice(Method.CLEAN, f"it is not known what {owner}'s image in {live.id} was built from")
     return _against_live(service.changes, facts.thresholds)
 
 

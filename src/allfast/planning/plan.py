@@ -109,7 +109,7 @@ def _unknown(facts: Facts, name: str, known: list[str]) -> UsageError:
     if facts.get(name) is not None:
         hint = "changed data services are a part of each deploy: allfast deploy --data"
         return UsageError(f"{name} is a data service: it belongs to no release", hint=hint)
-    return UsageError(f"no release service is called {name!r}", hint="there are: " + ", ".join(known))
+    return UsageError(f'no release service is called "{name}"', hint="there are: " + ", ".join(known))
 
 
 def _service(facts: Facts, item: ServiceFacts, choices: dict[str, Choice], asked: frozenset[str]) -> ServicePlan:

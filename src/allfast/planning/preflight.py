@@ -136,7 +136,7 @@ def _held_by_a_process(service: str, port: int) -> Finding:
 
 
 def unrecorded(facts: Facts) -> tuple[Finding, ...]:
-    """What serves though the ledger knows no release: a deploy would take it for nothing, and its failure, too."""
+    """Containers of a release that the ledger lost: a deploy would not see them, nor put them back where it fails."""
     data = {item.service.name for item in facts.of_kind(Kind.DATA)} | {one.name for one in facts.server.data}
     found = ", ".join(recorded.unrecorded(facts.server, data))
     text = f"the ledger knows no release, but containers of {found} run on {facts.server.hostname}"
@@ -175,8 +175,8 @@ def version_ports(facts: Facts) -> tuple[Finding, ...]:
         Finding(
             "version",
             "warn",
-            f"{name}: its version is asked, but no one port is published, exposed or named: unless its image "
-            "exposes exactly one, it cannot be proven",
+            f"{name}: its version is asked, but no single port is known; unless the image exposes exactly one, the "
+            "deploy cannot be proven",
             port_hint(name),
         )
         for name in (item.service.name for item in facts.of_kind(Kind.RELEASE) if item.service.port is None)
@@ -283,6 +283,11 @@ def certificate(found: Certificate, hosts: set[str], now: float) -> tuple[Findin
 def conflicts(found: tuple[Conflict, ...]) -> tuple[Finding, ...]:
     """Keys that two env files of one service set differently: the last file wins, which is rarely meant."""
     return tuple(
-        Finding("environment", "warn", f"{one.service}: {one.key} is set differently by {' and '.join(one.files)}", "")
+        Finding(
+            "environment",
+            "warn",
+            f"{one.service}: {one.key} is set differently by {' and '.join(one.files)}",
+            "set it in one of them alone: where two set it, the last one wins",
+        )
         for one in found
     )

@@ -139,7 +139,7 @@ class Edge:
     def switch(self, content: str | None) -> str | None:
         """Send requests to the release of `content` (model.routing.switch_content) by one rename; the former content.
 
-        None holds all requests of this deployment back, for seconds (proxy.caddy.HOLD).
+        None holds all requests of this deployment back, for seconds (proxy.rules.HOLD).
         """
         return self._server.proxy.switch(content)
 

@@ -189,7 +189,7 @@ class Channel:
         self._fail(self._closed())
 
     def _closed(self) -> AllfastError:
-        return RemoteError(f"the connection to {self._host} is closed")
+        return RemoteError(f"the connection to {self._host} is closed", hint="run the command again")
 
     def post(self, request: str, args: dict[str, Any], body: bytes) -> None:
         """Send a request with a body, whose answer nobody waits for. Raises the connection's error once it is lost."""
@@ -211,7 +211,7 @@ class Channel:
                 self._torn()
 
     def _torn(self) -> None:
-        self._fail(RemoteError(f"interrupted while something was sent to {self._host}"))
+        self._fail(RemoteError(f"interrupted while something was sent to {self._host}", hint="run the command again"))
         self._cut()
 
     def _write(self, data: bytes) -> None:
@@ -231,7 +231,8 @@ class Channel:
             self._read_messages()
             self._fail(self._closed() if self._closing else self._explain())
         except messages.Damaged as error:
-            self._fail(RemoteError(f"{self._host}: the agent's output is not what it should be: {error}"))
+            text = f"{self._host}: the agent's output is not what it should be: {error}"
+            self._fail(RemoteError(text, hint="run it again; then look at the memory and the network of both machines"))
         if not self._closing:
             self._cut()
         self._ended.set()

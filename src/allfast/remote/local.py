@@ -47,7 +47,8 @@ class Local:
         """Why the agent is not there (any more)."""
         self._process.kill()
         lines = self._errors.read().decode(errors="replace").splitlines()
-        return RemoteError("the agent on this machine ended", evidence=tuple(lines[-6:]))
+        hint = "run the command again; the lines above are the last that the agent wrote"
+        return RemoteError("the agent on this machine ended", hint=hint, evidence=tuple(lines[-6:]))
 
     def words(self) -> list[str]:
         """Nothing: there is no SSH that could say anything."""

@@ -97,7 +97,8 @@ class Ssh:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=30, process_group=0)
         if done.returncode:
             lines = (*self._words, *done.stderr.splitlines())
-            raise RemoteError(f"{self._host}: ssh could not forward {name}", evidence=tuple(lines[-5:]))
+            hint = "correct what ssh says above, then run the command again"
+            raise RemoteError(f"{self._host}: ssh could not forward {name}", hint=hint, evidence=tuple(lines[-5:]))
 
     def why(self) -> AllfastError:
         """Why the connection is not there (any more)."""

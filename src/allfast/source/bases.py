@@ -59,7 +59,7 @@ def resolve_bases(
             raise RefusedError(
                 f"the base image {reference} of {', '.join(sorted(services))} is neither on this machine nor can its "
                 "registry be asked for it",
-                hint=f"Is the name right? Does this machine reach the registry? Try: docker pull {reference}",
+                hint=f"see that the name is right and that this machine reaches the registry: docker pull {reference}",
             )
     resolved_ones = [one for one in found if one is not None]
     return Bases(

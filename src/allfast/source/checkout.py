@@ -115,7 +115,7 @@ def _export(repository: _Repository, sha: str, into: Path, prefix: str) -> dict[
                 raise failure(
                     f"the files of commit {sha[:7]} could not be written ({prefix or 'git ' + words[0]})",
                     result,
-                    hint="git's own words are above; a missing filter (Git LFS) or a full disk are the usual causes.",
+                    hint="see git's own words above; a missing filter (Git LFS) or a full disk are the usual causes",
                 )
         _refuse_pointers(into, env, prefix)
         listed = output(into, "ls-files", "-z", "--stage", env=env).split("\0")
@@ -139,7 +139,7 @@ def _refuse_pointers(into: Path, env: dict[str, str], prefix: str) -> None:
                 if body.read(len(_LFS_POINTER)) == _LFS_POINTER:
                     raise RefusedError(
                         f"{prefix}{path} is a Git LFS pointer, not the file itself",
-                        hint="Bring the files: git lfs install && git lfs pull",
+                        hint="bring the files: git lfs install && git lfs pull",
                     )
 
 
@@ -160,7 +160,7 @@ def _submodule(parent: _Repository, sha: str, commit: str, path: str, whole: str
             return _Repository(tree, git_dir)
     raise RefusedError(
         f"the submodule {whole} is not there at commit {commit[:7]}",
-        hint="Bring it: git submodule update --init --recursive",
+        hint="bring it: git submodule update --init --recursive",
     )
 
 
@@ -182,17 +182,20 @@ def _objects(git_dir: Path) -> dict[str, str]:
 def _copy_extra(root: Path, into: Path, path: str) -> None:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or pure.parts[:1] in ((), (".git",)):
-        raise UsageError(f"extra: {path} is not a path inside of the repository", hint="Write it relative to its top.")
+        raise UsageError(
+            f"extra: {path} is not a path inside of the repository",
+            hint="write it relative to the top of the repository",
+        )
     source, copy = root / pure, into / pure
     if copy.is_symlink() or copy.exists():
         raise UsageError(
             f"extra: {path} is tracked by Git: the build has the committed one",
-            hint="Take it out of `extra`, or out of Git.",
+            hint="take it out of `extra`, or out of Git",
         )
     if not (source.is_symlink() or source.exists()):
         raise UsageError(
             f"extra: {path} does not exist in {root}",
-            hint="Make the file (it is one that Git ignores and the build needs), or take it out of `extra`.",
+            hint="make the file (it is one that Git ignores and the build needs), or take it out of `extra`",
         )
     copy.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir() and not source.is_symlink():

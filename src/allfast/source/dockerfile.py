@@ -78,7 +78,9 @@ def parse(text: str, name: str = "Dockerfile") -> Dockerfile:
         else:
             before.append(instruction)
     if not stages:
-        raise ConfigError(f"{name}: no FROM instruction", hint="A Dockerfile needs at least one stage.")
+        raise ConfigError(
+            f"{name}: no FROM instruction", hint="begin it with FROM: a Dockerfile needs at least one stage"
+        )
     syntax = directives.get("syntax", "").split(" ")[0]
     return Dockerfile(tuple(stages), tuple(before), frozenset(declared), syntax, escape, name)
 
@@ -148,7 +150,10 @@ def _after_heredocs(opener: Instruction, text: str, lines: list[str], at: int, n
             if (line.lstrip("\t") if match[1] else line) == end:
                 break
         else:
-            raise ConfigError(f"{name}:{opener.line}: the heredoc {end} has no end")
+            raise ConfigError(
+                f"{name}:{opener.line}: the heredoc {end} has no end",
+                hint=f"end it with a line that is {end} alone",
+            )
     return at
 
 
@@ -158,7 +163,7 @@ def _stage(start: Instruction, name: str) -> Stage:
         return Stage(start, parts[0], "", ())
     if len(parts) == 3 and parts[1].lower() == "as":
         return Stage(start, parts[0], parts[2].lower(), ())
-    raise ConfigError(f"{name}:{start.line}: FROM {start.rest}", hint="FROM takes an image, or an image AS a name.")
+    raise ConfigError(f"{name}:{start.line}: FROM {start.rest}", hint="write FROM IMAGE, or FROM IMAGE AS NAME")
 
 
 def pairs(command: Instruction, escape: str) -> Iterator[tuple[str, str | None]]:

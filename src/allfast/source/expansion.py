@@ -147,7 +147,7 @@ class _Expansion:
 
     def _modified(self, name: str, operator: str, empty_is_unset: bool) -> str:
         if operator not in ("-", "+", "?", "#", "%"):
-            raise ExpansionError(f"an unknown modifier {operator!r} of {name}")
+            raise ExpansionError(f'an unknown modifier "{operator}" of {name}')
         word = self.until("}", keep_escapes=operator in "#%")
         value = self.variables.get(name)
         if operator in "#%":

@@ -51,7 +51,7 @@ def git(
             umask=umask,
         )
     except FileNotFoundError:
-        raise UsageError("git is not installed on this machine", hint="Install git.") from None
+        raise UsageError("git is not installed on this machine", hint="install git") from None
 
 
 def output(where: Path, *words: str, env: dict[str, str] | None = None) -> str:
@@ -87,7 +87,7 @@ def root(start: Path) -> Path:
 def _no_tree(start: Path, result: subprocess.CompletedProcess[bytes]) -> UsageError:
     return UsageError(
         f"{start} is not in a Git working tree",
-        hint="Run allfast in the checkout of the app; `git init` and a first commit make one.",
+        hint="run allfast in the checkout of the app; `git init` and a first commit make one",
         evidence=tuple(result.stderr.decode(errors="replace").splitlines()[-5:]),
     )
 
@@ -175,10 +175,10 @@ def resolve(root: Path, rev: str = "HEAD") -> str:
     if tree.returncode != 0:
         raise _no_tree(root, tree)
     if git(root, "rev-parse", "--quiet", "--verify", "HEAD").returncode != 0 and rev == "HEAD":
-        raise RefusedError(f"{root} has no commit yet", hint="Commit the app first: git add -A && git commit")
+        raise RefusedError(f"{root} has no commit yet", hint="commit the app first: git add -A && git commit")
     raise UsageError(
-        f"{rev!r} names no commit in {root}",
-        hint="`git log --oneline -5` shows the last ones; `git fetch` brings those that are only on the remote.",
+        f'"{rev}" names no commit in {root}',
+        hint="look at `git log --oneline -5`; `git fetch` brings commits that are only on the remote",
     )
 
 

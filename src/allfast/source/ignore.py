@@ -147,7 +147,7 @@ def parse(text: bytes, name: str = ".dockerignore") -> IgnoreRules:
         except (ValueError, re.error) as error:
             raise ConfigError(
                 f"{name}:{number}: {error}: {line.strip(_SPACE)}",
-                hint="Docker refuses this pattern too; correct the line.",
+                hint="correct the line; Docker refuses this pattern, too",
             ) from None
     return IgnoreRules(tuple(patterns))
 

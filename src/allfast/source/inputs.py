@@ -199,7 +199,7 @@ def _dockerfile_text(checkout: Path, build: Build) -> tuple[bytes, str]:
     except OSError as error:
         raise ConfigError(
             f"{build.dockerfile}: the Dockerfile cannot be read in this commit: {error.strerror}",
-            hint="Is it committed? Builds come from a clean export of the commit.",
+            hint="commit it: builds come from a clean export of the commit",
         ) from None
 
 
@@ -211,7 +211,7 @@ def _context(
     if not folder.is_dir():
         raise ConfigError(
             f"the build context {context} is no folder in this commit",
-            hint="Is it committed? Builds come from a clean export of the commit.",
+            hint="commit it: builds come from a clean export of the commit",
         )
     path = ignore.ignore_file(folder, dockerfile_path)
     if path is None:

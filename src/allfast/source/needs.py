@@ -78,7 +78,7 @@ class _Reach:
         index = len(self.file.stages) - 1 if not target else self._index(target)
         if index is None:
             known = ", ".join(stage.name for stage in self.file.stages if stage.name) or "none has a name"
-            raise ConfigError(f"{self.file.name}: no stage is named {target!r}", hint=f"Its stages: {known}.")
+            raise ConfigError(f'{self.file.name}: no stage is named "{target}"', hint=f"its stages: {known}")
         self._visit(index)
         return Needs(tuple(sorted(self.images)), tuple(self.unhashable))
 
@@ -99,8 +99,8 @@ class _Reach:
         base = self._expand(stage.base, self.globals, stage.start)
         if not base:
             raise ConfigError(
-                f"{self.file.name}:{stage.start.line}: the base image {stage.base!r} is empty",
-                hint="Give the argument a default (ARG NAME=image before the first FROM) or a value under build.args.",
+                f'{self.file.name}:{stage.start.line}: the base image "{stage.base}" is empty',
+                hint="give the argument a default (ARG NAME=image before the first FROM) or a value under build.args",
             )
         earlier = {s.name: i for i, s in enumerate(self.file.stages[:index]) if s.name}
         parent = earlier.get(base.lower())
@@ -173,7 +173,10 @@ class _Reach:
         try:
             return expand(word, variables, self.file.escape)
         except ExpansionError as error:
-            raise ConfigError(f"{self.file.name}:{command.line}: {word}: {error}") from None
+            raise ConfigError(
+                f"{self.file.name}:{command.line}: {word}: {error}",
+                hint="correct it, or give the variable a value (a default in the Dockerfile, or build.args)",
+            ) from None
 
     def _lenient(self, word: str, variables: Mapping[str, str]) -> str:
         """Inside of a stage a word that cannot be expanded is BuildKit's to report."""

@@ -75,7 +75,7 @@ def test_a_name_that_belongs_to_another_app_is_refused(server: Server) -> None:
     before = server.snapshot()
     for app, target in (("shop", "production"), ("chat", "staging")):
         with connect(server, app=app, target=target) as other:
-            with pytest.raises(RefusedError, match="belongs to app 'chat', target 'production'"):
+            with pytest.raises(RefusedError, match='belongs to app "chat", target "production"'):
                 other.facts()
             with pytest.raises(RefusedError, match="belongs to app"), other.lock("take it over"):
                 pass

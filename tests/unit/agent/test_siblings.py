@@ -31,7 +31,7 @@ def test_a_target_that_is_live_under_another_name_is_refused(tmp_path: Path, old
     with pytest.raises(AgentError) as caught:
         asked(tmp_path, new, "production").ledger_if_any()
     assert caught.value.kind == Kind.FOREIGN_DEPLOYMENT
-    assert f"is live here as deployment {old!r}" in caught.value.message
+    assert f'is live here as deployment "{old}"' in caught.value.message
     assert "default_target" in caught.value.hint
     (tmp_path / new).mkdir()
     with pytest.raises(AgentError):

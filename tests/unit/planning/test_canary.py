@@ -110,7 +110,7 @@ def test_a_worker_that_cannot_run_twice_waits() -> None:
 def test_two_hosts_are_two_cookies() -> None:
     hosts = RouteSet((replace(WEB, host="a.test"), replace(WEB, host="b.test")))
     warned = [f.text for f in make_plan(beside(routes=hosts), CANARY).findings if f.level == "warn"]
-    assert any("kept for each host by itself" in text for text in warned)
+    assert any("keep the canary cookie per host" in text for text in warned)
 
 
 def test_nothing_new_is_no_canary() -> None:

@@ -154,7 +154,7 @@ ROWS: list[tuple[str, Facts, Method, str]] = [
         "live, but not built until now",
         live_facts(item("web", changes=None), images=()),
         CLEAN,
-        "is not known what it was",
+        "it is not known what web's image in R1 was built from",
     ),
     # row 4
     ("a dependency file", live_facts(NEW_DEPS), CLEAN, "dependencies changed: web/package.json"),
@@ -280,6 +280,6 @@ def test_a_one_shot_that_is_built_has_a_method_of_its_own() -> None:
 
 
 def test_no_service_of_that_name() -> None:
-    with pytest.raises(UsageError, match="no release service is called 'wep'") as caught:
+    with pytest.raises(UsageError, match='no release service is called "wep"') as caught:
         plan_of(live_facts(), services=("wep",))
     assert "api, migrate, nginx, web, worker" in caught.value.hint

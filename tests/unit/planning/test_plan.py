@@ -251,7 +251,7 @@ def test_who_shares_the_image_and_stays_behind_is_told() -> None:
 @pytest.mark.parametrize(
     ("facts", "asked", "message", "hint"),
     [
-        (live_facts(), ("nope",), "no release service is called 'nope'", "api, migrate, nginx, web, worker"),
+        (live_facts(), ("nope",), 'no release service is called "nope"', "api, migrate, nginx, web, worker"),
         (live_facts(), ("redis",), "redis is a data service", "allfast deploy --data"),
         (first_facts(), ("web",), "there is no live release", "without naming services"),
         (live_facts(item("cron")), ("web",), "cron is not in the live release", "allfast deploy web cron"),

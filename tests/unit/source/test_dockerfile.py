@@ -63,7 +63,7 @@ def test_a_remote_source_is_shown_without_its_values() -> None:
         ("ARG A=1\n", "Dockerfile: no FROM instruction"),
         ("# x\nFROM a b\n", "Dockerfile:2: FROM a b"),
         ("FROM x\nRUN <<EOF\nfoo\n", "Dockerfile:2: the heredoc EOF has no end"),
-        ("ARG IMAGE\nFROM $IMAGE\n", "Dockerfile:2: the base image '$IMAGE' is empty"),
+        ("ARG IMAGE\nFROM $IMAGE\n", 'Dockerfile:2: the base image "$IMAGE" is empty'),
         ("FROM ${IMAGE:?must-be-given}\n", "Dockerfile:1: ${IMAGE:?must-be-given}: IMAGE: must-be-given"),
         ("FROM ${IMAGE\n", "Dockerfile:1: ${IMAGE: no closing }"),
         ("ARG A='x\nFROM x\n", "Dockerfile:1: 'x: no closing '"),
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_named_with_its_line(text: str, message: str) -> 
 
 
 def test_an_unknown_target_names_the_stages() -> None:
-    with pytest.raises(ConfigError, match="no stage is named 'prod'") as raised:
+    with pytest.raises(ConfigError, match='no stage is named "prod"') as raised:
         needs(parse("FROM a AS Web\nFROM b AS api\nFROM c"), target="prod")
     assert "web, api" in raised.value.hint
 

@@ -244,7 +244,7 @@ def test_a_dockerfile_in_small_letters(tree: Path) -> None:
         (replace(BUILD, dockerfile="web/nosuch"), "web/nosuch: the Dockerfile cannot be read"),
         (replace(BUILD, context="nosuch"), "the build context nosuch is no folder"),
         (replace(BUILD, contexts=(("x", "nosuch"),)), "the build context nosuch is no folder"),
-        (replace(BUILD, target="nosuch"), "web/Dockerfile: no stage is named 'nosuch'"),
+        (replace(BUILD, target="nosuch"), 'web/Dockerfile: no stage is named "nosuch"'),
     ],
 )
 def test_what_is_not_in_the_commit_is_named(tree: Path, build: Build, message: str) -> None:
