@@ -1,8 +1,8 @@
 """`python -m scripts.again CODE`: after a run of the suite that ended with CODE, its failed tests once more, alone.
 
 What waits for containers, reboots and networks of a busy machine can fail there for reasons of the machine. Such a test
-passes by itself, and is printed as FLAKY: it is a fault to be mended, but none that says that the change is wrong. Where more
-than a few fail, or one that needs no server, nothing is run again.
+passes by itself, and is printed as FLAKY: it is a fault to be mended, but none that says that the change is wrong.
+Where more than a few fail, or one that needs no server, nothing is run again.
 """
 
 from __future__ import annotations
