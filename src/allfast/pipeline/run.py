@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from allfast import events
 from allfast.agent.settle import BOUND
-from allfast.errors import AllfastError, AttentionError, LockLostError
+from allfast.errors import AllfastError, AttentionError, LockLostError, said
 from allfast.model.release import Release, RunKind
 from allfast.model.server import LockHolder
 from allfast.pipeline.context import Context
@@ -51,8 +51,7 @@ def recorded(
         raise
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
-        message = error.message if isinstance(error, AllfastError) else type(error).__name__
-        _end(context, "interrupted" if interrupted else "failed", "interrupted" if interrupted else message)
+        _end(context, "interrupted" if interrupted else "failed", said(error))
         if context.went_live and isinstance(error, AllfastError):
             raise _live_all_the_same(error) from error
         raise
