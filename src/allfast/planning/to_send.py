@@ -24,8 +24,8 @@ def _of(facts: Facts, name: str, plan: ServicePlan) -> ToSend:
     missing = next((one for one in facts.missing if one.image == plan.image), None)
     if missing is None:
         return ToSend(name)
-    built = next((image.method for image in facts.local_images if image.engine_id == plan.image), None)
-    took = _took(facts, name, built)
+    built = facts.at_hand(plan.image)
+    took = _took(facts, name, built.method if built is not None else None)
     expected = took if took is not None and took < missing.size else None
     return ToSend(name, missing.layers, missing.of, missing.size, expected)
 
