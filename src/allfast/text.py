@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+DAY = 86400.0  # seconds
+
 
 def seconds(value: float) -> str:
     """A duration in seconds: `0.4 s`, `12 s`, `3 min 05 s`."""
@@ -41,7 +43,7 @@ def ago(then: float, now: float) -> str:
     for limit, size, unit in ((100, 1, "s"), (6000, 60, "min"), (48 * 3600, 3600, "h")):
         if passed < limit:
             return f"{passed / size:.0f} {unit} ago"
-    return f"{passed / 86400:.0f} days ago"
+    return f"{passed / DAY:.0f} days ago"
 
 
 def table(rows: Sequence[tuple[str, ...]], indent: int = 2) -> list[str]:
