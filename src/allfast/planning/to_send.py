@@ -7,6 +7,7 @@ from statistics import median_low
 
 from allfast.model.facts import Facts
 from allfast.model.plan import DataPlan, ServicePlan, Step, ToSend
+from allfast.model.reference import short
 from allfast.model.service import Method
 from allfast.planning.databases import makes_container
 
@@ -42,16 +43,11 @@ def _pulled(facts: Facts, services: Sequence[ServicePlan], data: Sequence[DataPl
 
     Of one that is named by its digest it is not known whether the server has it.
     """
-    there = {_short(reference) for reference, _ in facts.server.image_refs}
+    there = {short(reference) for reference, _ in facts.server.image_refs}
     anew = [s.service for s in services if s.method is None and not s.from_live and s.step in (Step.NEW, Step.RUN)]
     anew += [line.service for line in data if makes_container(facts, line)]
     for name in sorted(anew):
         item = facts.get(name)
         image = item.service.image if item is not None else ""
-        if image and "@" not in image and _short(image) not in there:
+        if image and "@" not in image and short(image) not in there:
             yield ToSend(name, pulled=image)
-
-
-def _short(reference: str) -> str:
-    """The reference of an image without what goes without saying."""
-    return reference.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
