@@ -89,7 +89,7 @@ def test_docker_and_compose_work_over_the_forwarded_socket(each: Server) -> None
         )
 
 
-def test_a_url_and_a_port_of_the_server(server: Server) -> None:
+def test_a_url_of_the_server(server: Server) -> None:
     server.load(bases.PYTHON.tag)
     server.docker("run", "-d", "--init", "--name", "http", bases.PYTHON.tag, "python", "-m", "http.server", "8000")
     address = server.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "http").stdout.strip()
