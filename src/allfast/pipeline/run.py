@@ -19,7 +19,7 @@ from allfast.remote.records import Held
 from allfast.text import ago
 
 Outcome = Literal["done", "failed", "interrupted", "undone"]
-_SETTLING = f"a run before this one never ended: waiting until the engine is at rest, at most {BOUND:.0f} s"
+_SETTLING = f"a run before this one was cut off: waiting until the engine is at rest, at most {BOUND:.0f} s"
 
 
 @contextmanager
