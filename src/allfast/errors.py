@@ -93,3 +93,10 @@ class AttentionError(AllfastError):
     """Neither the new nor the old release could be brought to serve, or the state is not understood."""
 
     exit_code = 4
+
+
+def said(cause: BaseException) -> str:
+    """A failure in words: Ctrl-C, and what is no error of allfast's by its type, too."""
+    if isinstance(cause, AllfastError):
+        return cause.message
+    return "interrupted" if isinstance(cause, KeyboardInterrupt) else f"{type(cause).__name__}: {cause}"

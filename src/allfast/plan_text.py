@@ -20,8 +20,6 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     lines += _environment(plan["environment"])
     lines += [f"  runs once: {shot}" for shot in plan["one_shots"]]
     lines += _to_send(plan["to_send"])
-    if plan["stale_caches"]:
-        lines.append("  caches that this makes stale: " + ", ".join(plan["stale_caches"]))
     lines += [f"  mends: {mend}" for mend in plan["mends"]]
     lines += [f"  note: {note}" for note in plan["notes"]]
     lines += [f"  forced: {plan['force']}"] if plan["force"] else []

@@ -19,6 +19,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
+#: Characters of the shortest value that is masked.
 SHORTEST = 4
 MASK = "***"
 

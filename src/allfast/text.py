@@ -9,6 +9,7 @@ from collections.abc import Sequence
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 #: All that a terminal acts on (C0, DEL, C1) but line feed and tab; and what turns the direction of writing.
 _ACTED_ON = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+DAY = 86400.0  # seconds
 
 
 def seconds(value: float) -> str:
@@ -46,7 +47,7 @@ def ago(then: float, now: float) -> str:
     for limit, size, unit in ((100, 1, "s"), (6000, 60, "min"), (48 * 3600, 3600, "h")):
         if passed < limit:
             return f"{passed / size:.0f} {unit} ago"
-    return f"{passed / 86400:.0f} days ago"
+    return f"{passed / DAY:.0f} days ago"
 
 
 def table(rows: Sequence[tuple[str, ...]], indent: int = 2) -> list[str]:

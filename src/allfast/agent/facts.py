@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from allfast.agent.asking import in_parallel, inspecting, timestamp
 from allfast.agent.containers import belongs, described, named, published_ports
+from allfast.agent.content_store import is_of
 from allfast.agent.engine import Engine, EngineError
 from allfast.agent.labels import COMMIT, DEPLOYMENT, INPUTS, METHOD, RELEASE, SERVICE, label
 from allfast.agent.layer_cache import FOLDER, LayerCache
@@ -75,9 +76,7 @@ def facts(engine: Engine, deployment: str, folder: Path, ledger: Optional[Ledger
 
 def store(info: Json) -> str:
     """The image store: `containerd`, or the graph driver's name."""
-    if ["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or []):
-        return "containerd"
-    return str(info["Driver"])
+    return "containerd" if is_of(info) else str(info["Driver"])
 
 
 def platform(engine: Engine) -> str:

@@ -11,6 +11,7 @@ INPUTS = "allfast.inputs"
 METHOD = "allfast.method"
 SETTINGS = "allfast.settings"
 RELEASE = "allfast.release"
+#: By this label Compose knows what it made for a project.
 PROJECT = "com.docker.compose.project"
 
 

@@ -90,9 +90,7 @@ def _describe(found: Json) -> Json:
         "running": bool(found["State"]["Running"]),
         "exit_code": found["State"]["ExitCode"],
         "image": found["Config"]["Image"],
-        "image_id": found["Image"],
         "ports": sorted([b["HostIp"], int(b["HostPort"])] for all_of in bindings.values() for b in all_of),
-        "networks": sorted(found["NetworkSettings"]["Networks"]),
         "state": next((m["Source"] for m in found["Mounts"] if m["Destination"] == MOUNT), ""),
     }
 

@@ -196,9 +196,9 @@ def _put_files(call: Call) -> str:
 
 
 def _get_release(call: Call) -> Json:
-    release, standing = call.context.ledger().release(call.args["id"])
+    release, _ = call.context.ledger().release(call.args["id"])
     text = files.compose(call.context.folder, call.args["id"])
-    return {"release": release, "state": standing, "compose": text, "secrets": files.secrets(call.context.folder, text)}
+    return {"release": release, "compose": text, "secrets": files.secrets(call.context.folder, text)}
 
 
 def _layer_batch(call: Call) -> None:

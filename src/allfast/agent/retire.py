@@ -19,7 +19,7 @@ from typing import Any, Dict, List
 
 from allfast.agent import docker, files, lock, masking, state
 from allfast.agent.engine import Engine, EngineError, unframed
-from allfast.agent.labels import DEPLOYMENT, RELEASE
+from allfast.agent.labels import DEPLOYMENT, PROJECT, RELEASE
 from allfast.agent.ledger import Ledger
 
 Json = Dict[str, Any]
@@ -43,7 +43,7 @@ def remove(engine: Engine, folder: Path, deployment: str, release: str) -> None:
     for one in containers:
         _quietly(engine, f"/containers/{one['Id']}", force=1, v=1)
     project = f"{deployment}-{release}"
-    for network in engine.get("/networks", filters={"label": [f"com.docker.compose.project={project}"]}):
+    for network in engine.get("/networks", filters={"label": [f"{PROJECT}={project}"]}):
         _quietly(engine, f"/networks/{network['Id']}")
 
 

@@ -26,9 +26,9 @@ class Runs(Database):
         return int(cursor.lastrowid or 0)
 
     def update_run(self, run: int, values: Json) -> None:
-        """Set some of a run's release, message, wire_bytes, services and, which ends it, outcome."""
+        """Set some of a run's message, wire_bytes, services and, which ends it, outcome."""
         fields = {key: json.dumps(value) if key == "services" else value for key, value in values.items()}
-        unknown = set(fields) - {"release", "message", "wire_bytes", "services", "outcome"}
+        unknown = set(fields) - {"message", "wire_bytes", "services", "outcome"}
         if unknown:
             raise AgentError(Kind.BAD_REQUEST, f"a run has no {', '.join(sorted(unknown))}")
         if "outcome" in fields:

@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import pwd
 import signal
 import sys
 import threading
@@ -58,11 +57,8 @@ def serve(args: Json) -> int:
 def _hello(context: Context, path: str) -> Json:
     return {
         "protocol": protocol.PROTOCOL,
-        "python": ".".join(map(str, sys.version_info[:3])),
         "hostname": os.uname().nodename,
-        "login": pwd.getpwuid(os.getuid()).pw_name,
         "docker": path,
-        "engine": context.docker.engine.version()["Version"],
         "folder": str(context.folder),
     }
 

@@ -11,6 +11,7 @@ import time
 from typing import Any, Dict, List
 
 from allfast.agent.engine import Engine
+from allfast.agent.labels import DEPLOYMENT, PROJECT
 
 #: Seconds without an event that count as rest; seconds after which waiting ends in any case.
 QUIET = 2.0
@@ -34,7 +35,7 @@ def _events(engine: Engine, project: str, since: float, until: float) -> List[Di
     """Of the containers of the base project, and of those of the releases' own projects, in time's order."""
     start, end = f"{since:.6f}", f"{until:.6f}"
     found: Dict[str, Dict[str, Any]] = {}
-    for label in (f"com.docker.compose.project={project}", f"allfast.deployment={project}"):
+    for label in (f"{PROJECT}={project}", f"{DEPLOYMENT}={project}"):
         filters = {"type": ["container"], "label": [label], "event": _ACTIONS}
         with engine.stream("GET", "/events", timeout=10, filters=filters, since=start, until=end) as answer:
             found.update({json.dumps(event, sort_keys=True): event for event in answer.values()})

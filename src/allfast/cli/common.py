@@ -43,7 +43,6 @@ class Terminal:
     console: Console
     redactor: Redactor
     json: bool
-    verbose: bool
     interactive: bool
     context: Context | None = None  # the run's, once it is connected: a failure's result tells what was done until then
 
@@ -78,7 +77,7 @@ def terminal(*, json: bool, verbose: bool, no_color: bool, stream: bool = False)
     console: Console = JsonConsole(redactor) if json else TextConsole(redactor, verbose=verbose, color=color)
     interactive = not json and sys.stdin.isatty() and sys.stdout.isatty()
     began = time.monotonic()
-    term = Terminal(console, redactor, json, verbose, interactive)
+    term = Terminal(console, redactor, json, interactive)
     with interrupts.once():
         try:
             yield term

@@ -9,9 +9,7 @@ from typing import Any
 
 from allfast.config.storage import Ground
 from allfast.errors import ConfigError
-from allfast.model.service import Build
-
-_COMMIT = "ALLFAST_COMMIT"  # allfast's own to give
+from allfast.model.service import COMMIT_ARGUMENT, Build
 
 
 def build(service: str, definition: Mapping[str, Any], top: Mapping[str, Any], ground: Ground) -> Build | None:
@@ -35,7 +33,7 @@ def build(service: str, definition: Mapping[str, Any], top: Mapping[str, Any], g
         dockerfile="" if inline is not None else dockerfile,
         dockerfile_inline=inline,
         target=str(section.get("target") or ""),
-        args=tuple(sorted((k, str(v)) for k, v in args.items() if v is not None and k != _COMMIT)),
+        args=tuple(sorted((k, str(v)) for k, v in args.items() if v is not None and k != COMMIT_ARGUMENT)),
         contexts=tuple(sorted(_contexts(where, section.get("additional_contexts") or {}, ground))),
         secrets=tuple(sorted(_secrets(where, section.get("secrets") or (), top.get("secrets") or {}, ground))),
         ssh=tuple(map(str, section.get("ssh") or ())),

@@ -17,7 +17,6 @@ from allfast.config.load import place
 from allfast.config.model import Config
 from allfast.errors import ConfigError
 
-DAY = 86400.0
 #: OpenSSL's X509_V_ERR_*.
 _NOT_YET, _EXPIRED, _OTHER_HOST = 9, 10, 62
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)

@@ -17,7 +17,7 @@ from typing import Any
 from allfast.config import sources as key_source
 from allfast.config.answers import Answers, ask, public_words
 from allfast.config.build_section import build
-from allfast.config.definition import for_server, guard_leaks, http_port, ties
+from allfast.config.definition import for_server, guard_leaks, http_port
 from allfast.config.filesets import FileSet
 from allfast.config.kinds import Judged, dialled, image_builders, kinds, reference
 from allfast.config.load import place
@@ -40,7 +40,6 @@ class ComposeModel:
     files: tuple[FileSet, ...]  # what has to be on the server, sorted by digest
     data: tuple[str, ...]  # folders below `<state folder>/data`, sorted
     before: Mapping[str, tuple[str, ...]]  # service -> the words of its `before` command
-    tied: tuple[tuple[str, str], ...]  # service, and the one whose container it shares: replaced together
     secrets: frozenset[str] = field(repr=False)  # values that nothing may show
     doubtful: frozenset[str] = field(repr=False)  # values that are secret, and names of the application, too
     names: frozenset[str]  # of the application, and what allfast.toml says: in these nothing is masked
@@ -128,7 +127,6 @@ class _Reading:
             files=tuple(self._storage.files[digest] for digest in sorted(self._storage.files)),
             data=tuple(sorted(self._storage.data)),
             before=self._before(),
-            tied=tuple((name, other) for name in names for other in sorted(ties(self._services[name]))),
             secrets=closed(secrets, words),
             doubtful=doubtful(secrets, parts),
             names=frozenset(words),

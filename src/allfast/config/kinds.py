@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from allfast.model.reference import short
 from allfast.model.service import Kind
 
 COMPLETED = "service_completed_successfully"
@@ -79,10 +80,8 @@ def image_builders(services: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def reference(definition: Mapping[str, Any]) -> str:
-    """The image's name with a tag, so that `chat-api` and `chat-api:latest` are the same; "" without one."""
-    image = str(definition.get("image") or "")
-    named = ":" in image.rsplit("/", 1)[-1] or "@" in image
-    return image if named or not image else f"{image}:latest"
+    """The image's name, so that `chat-api` and `chat-api:latest` are the same; "" without one."""
+    return short(str(definition.get("image") or ""))
 
 
 def _spread(

@@ -193,11 +193,6 @@ class Config(BaseModel):
     toml: AllfastToml
 
     @property
-    def app(self) -> str:
-        """The application's name."""
-        return self.toml.app
-
-    @property
     def prefix(self) -> PurePosixPath:
         """The folder of allfast.toml relative to the Git root: "." in most projects."""
         return PurePosixPath(self.folder.relative_to(self.root).as_posix())

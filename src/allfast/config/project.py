@@ -64,9 +64,7 @@ class ReleaseProject:
 
     def waves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The services that can start beside their predecessors, and those that cannot, or need one that cannot."""
-        late = {name for name, _ in self.alone}
-        for _ in self.services:  # a chain is at most this long
-            late |= {name for name, needed in self.needs if late & set(needed)}
+        late = why_late(dict(self.alone), dict(self.needs))
         return tuple(n for n in self.services if n not in late), tuple(n for n in self.services if n in late)
 
 
@@ -141,6 +139,22 @@ def why_alone(service: str, definition: Mapping[str, Any], routes: RouteSet, *, 
     if definition.get("devices"):
         return "it uses a device"
     return ""
+
+
+def why_late(alone: Mapping[str, str], needs: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """The services that cannot run beside their predecessors, or need one that cannot; why.
+
+    Args:
+        alone: those that cannot by themselves, and why (`why_alone`).
+        needs: what each service starts after.
+    """
+    found = dict(alone)
+    for _ in needs:  # a chain is at most this long
+        for name, needed in needs.items():
+            first = min(found.keys() & set(needed), default="")
+            if first and name not in found:
+                found[name] = f"it needs {first}"
+    return found
 
 
 def direct_ports(definitions: Mapping[str, Mapping[str, Any]], routes: RouteSet) -> tuple[int, ...]:

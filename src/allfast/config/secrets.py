@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 from allfast.config.tree import strings
-
-_SHORTEST = 4
+from allfast.redact import SHORTEST
 
 _SECRET_KEY = re.compile(
     r"(^|_)(PASS|PASSWD|PASSWORD|PASSPHRASE|PWD|SECRETS?|TOKENS?|CREDENTIALS?|CREDS|AUTH|DSN|SALT|PEPPER|SIGNATURE"
@@ -79,7 +78,7 @@ def passwords(text: str) -> Iterator[str]:
 def closed(values: Iterable[str], public: Iterable[str]) -> frozenset[str]:
     """The values to redact: without what is public anyway and without what is too short to be told from text."""
     known = {word.strip() for word in public}
-    return frozenset(value for value in values if len(value.strip()) >= _SHORTEST and value.strip() not in known)
+    return frozenset(value for value in values if len(value.strip()) >= SHORTEST and value.strip() not in known)
 
 
 def structure(deployment: str, services: Iterable[str]) -> set[str]:

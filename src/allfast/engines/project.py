@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from allfast.agent.engine import Engine
+from allfast.agent.labels import PROJECT
 from allfast.config.project import Join, ReleaseProject, Volume
 from allfast.engines.compose import ComposeEngine
 from allfast.model.server import Container
@@ -89,7 +90,7 @@ class ProjectEngine(ComposeEngine):
 def _volume(volume: Volume, deployment: str) -> dict[str, Any]:
     """The engine's request for a volume, with the labels by which Compose knows its own."""
     made = volume.definition
-    labels = {"com.docker.compose.project": deployment, "com.docker.compose.volume": volume.key}
+    labels = {PROJECT: deployment, "com.docker.compose.volume": volume.key}
     options = {key: str(value) for key, value in (made.get("driver_opts") or {}).items()}
     return {
         "Name": volume.name,

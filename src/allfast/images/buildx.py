@@ -18,9 +18,8 @@ from typing import Any
 
 from allfast.events import BuildLog, BuildStep, Event
 from allfast.model import labels
-from allfast.model.service import Build, Method
+from allfast.model.service import COMMIT_ARGUMENT, Build, Method
 
-COMMIT_ARGUMENT = "ALLFAST_COMMIT"
 EVIDENCE_LINES = 20
 #: Build arguments that the docker command itself would take for its own when they are in its environment.
 _OWN_VARIABLES = re.compile(r"PATH|HOME|TMPDIR|SSH_AUTH_SOCK|SOURCE_DATE_EPOCH|(DOCKER|BUILDX|BUILDKIT|LD|XDG)_.*")

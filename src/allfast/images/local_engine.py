@@ -13,9 +13,9 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import IO, Any
 
+from allfast.agent.asking import timestamp
 from allfast.errors import AllfastError, RefusedError
 from allfast.model import labels
 from allfast.model.server import ImageAtHand
@@ -203,7 +203,7 @@ def _local_image(value: dict[str, Any]) -> LocalImage:
         diff_ids=tuple((value.get("RootFS") or {}).get("Layers") or ()),
         labels=(value.get("Config") or {}).get("Labels") or {},
         tags=tuple(value.get("RepoTags") or ()),
-        created=_epoch(value.get("Created") or ""),
+        created=timestamp(value.get("Created") or ""),
         size=value.get("Size", 0),
     )
 
@@ -220,11 +220,3 @@ def _at_hand(image: LocalImage) -> ImageAtHand:
         tags=image.tags,
         created=image.created,
     )
-
-
-def _epoch(text: str) -> float:
-    """Seconds since the epoch of an engine's time; 0 for the zero time, which stands for "unknown"."""
-    try:
-        return max(0.0, datetime.fromisoformat(text).timestamp())
-    except ValueError:
-        return 0.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from allfast.errors import RefusedError
+from allfast.text import megabytes
 
 #: What is written for each byte of a layer that is sent: by the layer cache, which lies in allfast's state folder; and
 #: by the engine, its copy of the archive, and the files.
@@ -36,7 +37,7 @@ class _Disk:
         if layer_bytes and needed > free:
             raise RefusedError(
                 f"not enough room on the server, on the disk of {self.name}:"
-                f" the images need about {_mb(needed)}, {_mb(free)} are free",
+                f" the images need about {megabytes(needed)}, {megabytes(free)} are free",
                 hint=self.hint,
             )
 
@@ -93,7 +94,3 @@ class Room:
                     return False
             self._pulled += written
             return True
-
-
-def _mb(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"

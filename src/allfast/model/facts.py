@@ -94,6 +94,10 @@ class Facts:
         """The service of that name, or None."""
         return next((s for s in self.services if s.service.name == name), None)
 
+    def at_hand(self, engine_id: str) -> ImageAtHand | None:
+        """The image with that id, on the server or here, or None."""
+        return next((i for i in (*self.server.images, *self.local_images) if i.engine_id == engine_id), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:

@@ -19,14 +19,6 @@ class Step(StrEnum):
     REMOVE = "remove"  # in the live release, no longer in the new one
 
 
-class CacheLayer(StrEnum):
-    """A cache that stands between a release and its visitors."""
-
-    BROWSER = "browser"
-    SERVER = "server"
-    DATA = "data"
-
-
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
     """One release service: how its image comes to be and what happens to its container, each with the reason."""
@@ -58,7 +50,7 @@ class ToSend:
 
 @dataclass(frozen=True, slots=True)
 class DataPlan:
-    """One data service: start, keep, or recreate (only with consent: `consented`).
+    """One data service: start, keep, or recreate (only with consent; without it `leave`).
 
     `start` makes a container where there is none, and starts a stopped one as it is: never in a changed form.
     """
@@ -67,7 +59,6 @@ class DataPlan:
     action: str  # keep | start | recreate | leave
     reason: str
     gap: str = ""  # what visitors notice of it
-    consented: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +109,6 @@ class Plan:
     data: tuple[DataPlan, ...]
     environment: tuple[EnvironmentChange, ...]
     findings: tuple[Finding, ...]
-    stale_caches: tuple[CacheLayer, ...]  # what the change makes stale: clean all, quick browser and data
     one_shots: tuple[str, ...]  # in the order they run
     to_send: tuple[ToSend, ...]
     nothing_to_do: bool

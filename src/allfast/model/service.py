@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+#: The build argument by which a Dockerfile asks for its commit: allfast's own to give.
+COMMIT_ARGUMENT = "ALLFAST_COMMIT"
+
 
 class Kind(StrEnum):
     """What a service is to a deploy (see the glossary in docs/design.md)."""

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from allfast.model.release import Release, Strategy
+from allfast.model.server import Container
 from allfast.model.service import Kind
 from allfast.pipeline import asking, edge, verify
 from allfast.pipeline.context import Context
@@ -119,6 +120,30 @@ def wake(context: Context, release: Release, workers: Sequence[str]) -> None:
     if workers:
         with context.step("start workers", release=release.id, services=workers):
             context.engine_of(release).resume(workers)
+
+
+def rest(
+    context: Context,
+    step: str,
+    release: Release,
+    containers: Sequence[Container],
+    idle: Collection[str],
+    then: Callable[[], None] | None = None,
+) -> set[str]:
+    """Stop those of the containers whose service is `idle`, and have none of them all come back by itself.
+
+    All in one step, and `then` in it, too. The services of those for which there was something to do.
+    """
+    busy = [c for c in containers if c.service in idle and c.state == "running"]
+    lasting = [c for c in containers if c.restart != "no"]
+    if busy or lasting:
+        with context.step(step, release=release.id):
+            for container in lasting:
+                context.engine.set_restart(container, "no")
+            context.engine.stop(busy)
+            if then is not None:
+                then()
+    return {c.service for c in (*busy, *lasting)}
 
 
 def set_policies(context: Context, serving: Prepared, services: Sequence[str] | None = None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from allfast import events
-from allfast.errors import AllfastError, AttentionError, LockLostError, VerifyError
+from allfast.errors import AllfastError, AttentionError, LockLostError, VerifyError, said
 from allfast.model.release import Release, ReleaseState
 from allfast.model.server import ServerFacts
 from allfast.pipeline import beside, canary_share, converge, edge, interrupts, rollout, run, switch, verify
@@ -76,8 +76,7 @@ def told(context: Context, release: Release, proof: Proof | None) -> events.Resu
     """
     context.note(f"{release.canary} % of the visitors get {release.id}; {NEXT}")
     if proof is not None and not proof.proven:
-        text = "; ".join(": ".join(filter(None, (f.service, f.check, f.text))) for f in proof.open)
-        what = f"the canary {release.id} has its visitors, but could not be proven: {text}"
+        what = f"the canary {release.id} has its visitors, but could not be proven: {proof.unasked}"
         raise AttentionError(what, hint=f"see why it cannot be asked from here; {NEXT}")
     return run.result(context, "done", release)
 
@@ -113,7 +112,7 @@ def _record(context: Context, canary: Release, *, proven: bool) -> None:
 
 def _take_away(context: Context, live: Prepared, cause: BaseException) -> None:
     """Undo what was begun, whatever happened; a second Ctrl-C does not stop that."""
-    why = switch.said(cause)
+    why = said(cause)
     with interrupts.uninterrupted(context.warn, "the canary is being taken away: please wait for it"):
         try:
             context.warn(f"{why}; taking the canary away: {live.release.id} serves everybody")
@@ -123,7 +122,7 @@ def _take_away(context: Context, live: Prepared, cause: BaseException) -> None:
             raise
         except Exception as error:
             raise AttentionError(
-                f"the canary failed ({why}), and could not be taken away: {switch.said(error)}",
+                f"the canary failed ({why}), and could not be taken away: {said(error)}",
                 hint="run `allfast recover`; `allfast status` shows what serves",
                 evidence=error.evidence if isinstance(error, AllfastError) else (),
             ) from error

@@ -73,13 +73,6 @@ def trouble(context: Context, canary: Prepared) -> list[str]:
 def _rest(context: Context, canary: Prepared) -> list[str]:
     """Stop what a promotion that failed has started of a canary besides what its visitors need."""
     needed = for_canary(canary)
-    mine = context.engine_of(canary.release).containers()
-    busy = [c for c in mine if c.service not in needed and c.state == "running"]
-    lasting = [c for c in mine if c.service not in needed and c.restart != "no"]
-    if not busy and not lasting:
-        return []
-    with context.step("rest", release=canary.release.id):
-        for container in lasting:
-            context.engine.set_restart(container, "no")
-        context.engine.stop(busy)
-    return [f"{', '.join(sorted({c.service for c in (*busy, *lasting)}))} of the canary wait for its promotion"]
+    others = [c for c in context.engine_of(canary.release).containers() if c.service not in needed]
+    found = beside.rest(context, "rest", canary.release, others, {c.service for c in others})
+    return [f"{', '.join(sorted(found))} of the canary wait for its promotion"] if found else []

@@ -19,7 +19,7 @@ from allfast.config.project import ReleaseProject, project_name
 from allfast.config.secrets import closed, doubtful, of_release, structure
 from allfast.engines.compose import ComposeEngine
 from allfast.engines.project import ProjectEngine
-from allfast.errors import AllfastError, LockLostError
+from allfast.errors import AllfastError, LockLostError, RefusedError
 from allfast.model.release import Release, ReleaseState, Strategy
 from allfast.model.server import Container
 from allfast.redact import Redactor
@@ -151,6 +151,11 @@ class Context:
         assert self.run is not None, "a change outside of a run"
         with self.server.step(name, self.redactor.value(detail)):
             yield
+
+    def consent(self, question: str, yes: bool) -> None:
+        """Ask for a go, unless it is given (`yes`) or nobody can be asked. Raises RefusedError: the person said no."""
+        if not yes and self.confirm is not None and not self.confirm(question):
+            raise RefusedError("not confirmed; nothing was touched", hint="run it again, or give --yes")
 
     def note(self, text: str, *, service: str = "") -> None:
         """Tell a person something."""

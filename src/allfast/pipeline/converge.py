@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
+from allfast.agent.labels import PROJECT
 from allfast.model.release import RELEASE_ID, Release, ReleaseState
 from allfast.model.server import Container
 from allfast.model.service import Kind
 from allfast.pipeline import beside, canary_share, edge, edge_look, rollout
 from allfast.pipeline.context import Context
 from allfast.pipeline.rollout import Prepared
-
-#: By this label Compose knows what it made for a project.
-PROJECT = "com.docker.compose.project"
 
 
 def converge(context: Context, serving: Prepared) -> tuple[str, ...]:
@@ -147,15 +146,9 @@ def _keep_warm(context: Context) -> float:
 
 def _cool(context: Context, release: Release, containers: Sequence[Container]) -> bool:
     """A warm release: its workers stop, and nothing of it comes back by itself. Whether there was something to do."""
-    busy = [c for c in containers if c.service in beside.workers(release) and c.state == "running"]
-    lasting = [c for c in containers if c.restart != "no"]
-    if busy or lasting:
-        with context.step("retire release", release=release.id):
-            for container in lasting:
-                context.engine.set_restart(container, "no")
-            context.engine.stop(busy)
-            context.server.retire_later(_keep_warm(context))
-    return bool(busy or lasting)
+    workers = beside.workers(release)
+    later = partial(context.server.retire_later, _keep_warm(context))
+    return bool(beside.rest(context, "retire release", release, containers, workers, later))
 
 
 def unrecorded(context: Context) -> set[str]:

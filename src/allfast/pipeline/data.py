@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from allfast.errors import AllfastError, AttentionError, LockLostError, RolloutError
+from allfast.errors import AllfastError, AttentionError, LockLostError, RolloutError, said
 from allfast.model.plan import Plan
 from allfast.model.release import DataService
 from allfast.model.server import Container
@@ -17,6 +17,7 @@ from allfast.pipeline.asking import asker
 from allfast.pipeline.context import Context
 from allfast.pipeline.facts import Snapshot
 from allfast.pipeline.rollout import Prepared
+from allfast.planning.databases import makes_container
 from allfast.planning.recorded import containers_of
 
 
@@ -32,7 +33,8 @@ def apply(context: Context, snapshot: Snapshot, plan: Plan, prepared: Prepared) 
     found = [c for c in snapshot.facts.server.containers if not c.one_off]
     found.sort(key=lambda c: c.state != "created")  # one that was never started gives way to the one it was to replace
     there = {c.service: c for c in found}
-    anew = [d.service for d in plan.data if d.action == "recreate" or (d.action == "start" and d.service not in there)]
+    anew = [d.service for d in plan.data if makes_container(snapshot.facts, d)]
+    before = [there[d.service] for d in plan.data if d.action == "recreate" and d.service in there]
     # one that still starts is waited for, too: the run that started it may have been cut off
     starting = {name for name, container in there.items() if container.health == "starting"}
     kept = [
@@ -52,7 +54,7 @@ def apply(context: Context, snapshot: Snapshot, plan: Plan, prepared: Prepared) 
         except LockLostError:
             raise  # nothing may be changed any more
         except BaseException as cause:
-            _put_back(context, [there[name] for name in anew if name in there], cause)
+            _put_back(context, before, cause)
             raise
         words.append(", ".join(kept + anew) + " healthy")
 
@@ -74,7 +76,7 @@ def _put_back(context: Context, before: Sequence[Container], cause: BaseExceptio
     Raises:
         AttentionError: one did not come up; both causes are told.
     """
-    why = cause.message if isinstance(cause, AllfastError) else "interrupted"
+    why = said(cause)
     down: dict[str, AllfastError] = {}
     with interrupts.uninterrupted(context.warn, "the data services of before are being put back: please wait for it"):
         for old in before:

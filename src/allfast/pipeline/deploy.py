@@ -124,15 +124,8 @@ def refuse(plan: Plan) -> None:
 
 
 def consent(context: Context, plan: Plan, options: Options) -> None:
-    """Ask for a go where there is somebody to ask and something to do.
-
-    Raises:
-        RefusedError: the person said no.
-    """
-    if options.yes or context.confirm is None:
-        return
-    if not context.confirm(f"Deploy {plan.commit.short} to {plan.target}?"):
-        raise RefusedError("not confirmed; nothing was touched")
+    """Ask for a go. Raises RefusedError: the person said no."""
+    context.consent(f"Deploy {plan.commit.short} to {plan.target}?", options.yes)
 
 
 def _again(context: Context, snapshot: Snapshot, plan: Plan, options: Options) -> tuple[Snapshot, Plan]:
@@ -292,5 +285,6 @@ def _built_from(facts: Facts, plan: ServicePlan) -> str:
     """The commit that a service's image was built from: this one, or that of the image that is reused."""
     if plan.method is not Method.REUSE:
         return facts.commit.sha
-    at_hand = (*facts.server.images, *facts.local_images)
-    return next(image.commit for image in at_hand if image.engine_id == plan.image)
+    image = facts.at_hand(plan.image)
+    assert image is not None  # the plan has it from there
+    return image.commit

@@ -17,6 +17,7 @@ from allfast.model.routing import Fragment, RouteSet, alias, digest_of, release_
 from allfast.model.server import Container
 from allfast.pipeline import foreign_images
 from allfast.pipeline.context import Context
+from allfast.pipeline.run import waiting
 from allfast.proxy.caddy import published
 from allfast.proxy.canary import asking_for, canary_content, canary_line
 from allfast.proxy.change import is_as_composed
@@ -51,7 +52,7 @@ def prepare(context: Context, release: Release, live: Release | None = None) -> 
         part = part.adding(live.routes, frozenset({release.routes.digest}))
     if state.part(part.deployment) != part or is_as_composed(state) is False:
         with context.step("proxy routes", release=release.id):
-            edge.apply(part, certificate=context.certificate)
+            edge.apply(part, waiting(context), certificate=context.certificate)
 
 
 def keep_assets(context: Context, release: Release) -> None:
@@ -175,7 +176,7 @@ def close(context: Context, page: str, token: str) -> None:
     part = edge.look().part(context.project.deployment)
     with context.step("close"):
         if part is not None:
-            edge.apply(part)  # a configuration of an older allfast knows no page
+            edge.apply(part, waiting(context))  # a configuration of an older allfast knows no page
         edge.close(page, token)
 
 
@@ -193,7 +194,7 @@ def leave(context: Context) -> None:
     if state.part(deployment) is None and deployment not in state.live:
         return
     with context.step("leave proxy"):
-        edge.remove()
+        edge.remove(waiting(context))
         others = [part for part in state.parts if part.deployment != deployment]
         if others:
             edge.serve(edge.create([(one.host_ip, one.port) for one in published(others)]))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from allfast.engines.compose import RUNNING
 from allfast.model.release import Release
+from allfast.model.service import Kind
 from allfast.pipeline import asking, converge, edge, rollout
 from allfast.pipeline.context import Context
 from allfast.pipeline.rollout import Prepared
@@ -59,7 +60,7 @@ def take_back(context: Context, back: Prepared) -> None:
     edge.leave(context)
     converge.remove_all(context)
     there = context.engine.containers()
-    services = [s for s in back.release.services if s.kind.value == "release"]
+    services = [s for s in back.release.services if s.kind is Kind.RELEASE]
     stopped = [s.name for s in services if any(c.service == s.name and c.state == "exited" for c in there)]
     ask = asking.asker(context, back.release)
     with context.step("start again", release=back.release.id, services=stopped):

@@ -27,8 +27,7 @@ def promote(context: Context, *, yes: bool, wait: bool) -> events.Result:
     facts = context.server.facts()
     context.set_clock(facts.clock)
     canary = _require(facts)
-    if not yes and context.confirm is not None and not context.confirm(f"Give {canary.id} to everybody?"):
-        raise RefusedError("not confirmed; nothing was touched")
+    context.consent(f"Give {canary.id} to everybody?", yes)
     with run.locked(context, f"promote {canary.id}", wait) as held:
         recover.settle(context, held.unfinished)
         facts = context.server.facts()

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from allfast import events
+from allfast.agent.prune import KEEP_RUNS
 from allfast.config.compose_cli import require_compose
 from allfast.errors import RefusedError, UsageError
 from allfast.images import server_images
@@ -21,9 +22,6 @@ from allfast.pipeline.deploy import finish
 from allfast.pipeline.history import past
 from allfast.pipeline.rollout import Prepared
 from allfast.planning.recorded import NO_CONTAINER, data_trouble, deviation, of_release
-
-#: How many runs are looked at to find which release was live before.
-RUNS = 500
 
 
 def rollback(context: Context, wanted: str | None, *, yes: bool, wait: bool) -> events.Result:
@@ -48,14 +46,14 @@ def rollback(context: Context, wanted: str | None, *, yes: bool, wait: bool) -> 
     dead = facts.unfinished
     if wanted is None and dead is not None and dead.kind == "canary":
         return _end_dead_canary(context, wait=wait)
-    to = before_the_live_one(releases, past(context, RUNS)) if wanted is None else choose(releases, wanted)
+    to = before_the_live_one(releases, past(context, KEEP_RUNS)) if wanted is None else choose(releases, wanted)
     if facts.unfinished is None and _is_live(to, facts):
         return run.result(context, "nothing-to-do", facts.live)
-    runs = past(context, RUNS)
+    runs = past(context, KEEP_RUNS)
     _tell(context, to, facts.live, ran_since(releases, to, lambda release: _begun(context, runs, release)))
     require_images(to, facts, context)
     require_data(to, facts)
-    _consent(context, to, yes)
+    context.consent(f"Roll back to {to.id}?", yes)
     with run.locked(context, f"rollback to {to.id}", wait) as held:
         recover.settle(context, held.unfinished)
         before, facts = facts, context.server.facts()
@@ -73,9 +71,7 @@ def rollback(context: Context, wanted: str | None, *, yes: bool, wait: bool) -> 
 
 def _end_canary(context: Context, running: Release, *, yes: bool, wait: bool) -> events.Result:
     """The live release served all the time: nothing else changes."""
-    question = f"Take its {running.canary} % of the visitors from the canary {running.id}?"
-    if not yes and context.confirm is not None and not context.confirm(question):
-        raise RefusedError("not confirmed; nothing was touched")
+    context.consent(f"Take its {running.canary} % of the visitors from the canary {running.id}?", yes)
     with run.locked(context, f"end the canary {running.id}", wait) as held:
         recover.settle(context, held.unfinished)
         facts = context.server.facts()
@@ -136,7 +132,7 @@ def before_the_live_one(releases: tuple[tuple[Release, ReleaseState], ...], runs
 
 def _require_still(context: Context, to: Release, facts: ServerFacts) -> None:
     """Raises RefusedError where a release went live while this waited, and another one is before that."""
-    if before_the_live_one(context.releases(), past(context, RUNS)).id != to.id:
+    if before_the_live_one(context.releases(), past(context, KEEP_RUNS)).id != to.id:
         what = f"{facts.live.id if facts.live else 'another release'} went live in the meantime; nothing was touched"
         raise RefusedError(
             what, hint="`allfast history` shows what was deployed; run `allfast rollback` again if wanted"
@@ -213,11 +209,6 @@ def _tell(context: Context, to: Release, live: Release | None, since: tuple[str,
     context.note(f"going back to {to.id} ({to.commit.short} {to.commit.subject}) from {live.id if live else 'nothing'}")
     if since:
         context.warn("what ran once since then is not undone: " + ", ".join(since))
-
-
-def _consent(context: Context, to: Release, yes: bool) -> None:
-    if not yes and context.confirm is not None and not context.confirm(f"Roll back to {to.id}?"):
-        raise RefusedError("not confirmed; nothing was touched")
 
 
 def _is_live(to: Release, facts: ServerFacts) -> bool:

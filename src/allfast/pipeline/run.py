@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from allfast import events
-from allfast.errors import AllfastError, AttentionError, LockLostError
+from allfast.agent.settle import BOUND
+from allfast.errors import AllfastError, AttentionError, LockLostError, said
 from allfast.model.release import Release, RunKind
 from allfast.model.server import LockHolder
 from allfast.pipeline.context import Context
@@ -18,6 +19,7 @@ from allfast.remote.records import Held
 from allfast.text import ago
 
 Outcome = Literal["done", "failed", "interrupted", "undone"]
+_SETTLING = f"a run before this one was cut off: waiting until the engine is at rest, at most {BOUND:.0f} s"
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def recorded(
     """
     document = dataclasses.asdict(plan) if dataclasses.is_dataclass(plan) and not isinstance(plan, type) else plan
     context.run = context.server.begin_run(kind, context.redactor.value(document), release)
-    context.server.update_run(context.run, services=context.redactor.value(services))
+    context.server.put_services(context.run, context.redactor.value(services))
     context.release = release
     context.services = {name: {"method": method, "reason": reason} for name, method, reason in services}
     words: list[str] = []
@@ -49,8 +51,7 @@ def recorded(
         raise
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
-        message = error.message if isinstance(error, AllfastError) else type(error).__name__
-        _end(context, "interrupted" if interrupted else "failed", "interrupted" if interrupted else message)
+        _end(context, "interrupted" if interrupted else "failed", said(error))
         # an AttentionError says already what serves, and what a person must do
         if context.went_live and isinstance(error, AllfastError) and not isinstance(error, AttentionError):
             raise after_live(release, error) from error
@@ -90,13 +91,13 @@ def locked(context: Context, doing: str, wait: bool) -> Iterator[Held]:
     Raises:
         LockHeldError: another deployer is at work, and `wait` is false; with it, who it is is told.
     """
-    with context.server.lock(doing, wait, _waiting(context)) as held:
+    with context.server.lock(doing, wait, waiting(context), lambda: context.note(_SETTLING)) as held:
         context.locked = time.monotonic()
         yield held
 
 
-def _waiting(context: Context) -> Callable[[LockHolder], None]:
-    """Tells whom we wait for."""
+def waiting(context: Context) -> Callable[[LockHolder], None]:
+    """Tells whom a lock is waited for."""
 
     def tell(holder: LockHolder) -> None:
         since = ago(holder.since, context.now())

@@ -91,8 +91,7 @@ def _record(
         method = decided[name].method
         if item is None or item.inputs is None or image.engine_id in known or method is None:
             continue
-        images_at_hand = (*snapshot.facts.server.images, *snapshot.facts.local_images)
-        at_hand = next((i for i in images_at_hand if i.engine_id == decided[name].image), None)
+        at_hand = snapshot.facts.at_hand(decided[name].image)
         arrived.append(
             ArrivedImage(
                 engine_id=image.engine_id,

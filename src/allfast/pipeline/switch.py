@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from allfast.errors import AllfastError, AttentionError, LockLostError, RemoteError, VerifyError
+from allfast.errors import AllfastError, AttentionError, LockLostError, RemoteError, VerifyError, said
 from allfast.model.release import Release, Strategy
+from allfast.model.service import Kind
 from allfast.pipeline import beside, converge, edge, in_place, interrupts, record, verify
 from allfast.pipeline.beside import is_beside
 from allfast.pipeline.context import Context
@@ -138,13 +139,6 @@ def put_back(context: Context, switch: Switch, cause: BaseException) -> None:
             ) from error
 
 
-def said(cause: BaseException) -> str:
-    """An error in words; what is no error of allfast's by its type, too."""
-    if isinstance(cause, AllfastError):
-        return cause.message
-    return "interrupted" if isinstance(cause, KeyboardInterrupt) else f"{type(cause).__name__}: {cause}"
-
-
 def _remove(context: Context, switch: Switch) -> None:
     """Remove a first release: there is none to go back to. What else serves is not of this ledger, and goes on."""
     if is_beside(switch.to.release):
@@ -172,7 +166,7 @@ def changed(to: Release, live: Release | None, troubled: Sequence[str] = ()) -> 
     """Services of `to` whose image or settings differ from `live`'s, and those that do not run as recorded."""
     names = []
     for service in to.services:
-        if service.kind.value != "release":
+        if service.kind is not Kind.RELEASE:
             continue
         old = live.service(service.name) if live else None
         same = old is not None and (old.image.engine_id, old.settings) == (service.image.engine_id, service.settings)

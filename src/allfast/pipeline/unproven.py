@@ -40,10 +40,9 @@ def finish(context: Context, live: Release) -> Proof:
 def require(release: Release, proof: Proof) -> None:
     """Raises AttentionError where not everything could be asked: the release serves, but a person must look."""
     if not proof.proven:
-        text = "; ".join(": ".join(filter(None, (f.service, f.check, f.text))) for f in proof.open)
         again = "see why it cannot be asked from here, then run the same deploy again: it proves the release"
         hint = "; ".join(dict.fromkeys(f.hint or again for f in proof.open))
-        raise AttentionError(f"{release.id} is live, but could not be proven: {text}", hint=hint)
+        raise AttentionError(f"{release.id} is live, but could not be proven: {proof.unasked}", hint=hint)
 
 
 def _go_back(context: Context, wrong: Prepared, cause: AllfastError) -> None:

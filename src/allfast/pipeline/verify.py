@@ -48,6 +48,11 @@ class Proof:
         """What could not be asked."""
         return tuple(f for f in self.findings if f.result == "could-not-be-asked")
 
+    @property
+    def unasked(self) -> str:
+        """What could not be asked, in words."""
+        return "; ".join(": ".join(filter(None, (f.service, f.check, f.text))) for f in self.open)
+
 
 def prove(context: Context, release: Release, services: Sequence[str] | None = None) -> Proof:
     """Run all checks on a release that visitors should get, or on some of its services, telling each result.

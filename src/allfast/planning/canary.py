@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from allfast.config.project import why_alone
+from allfast.config.project import why_alone, why_late
 from allfast.model.facts import Facts, ServiceFacts, Wishes
 from allfast.model.plan import Finding
 from allfast.model.release import Release, Strategy
@@ -100,17 +100,12 @@ def _refused(text: str, hint: str) -> Finding:
 def _late(facts: Facts) -> dict[str, str]:
     """The services that cannot run beside their predecessors, or need one that cannot; why."""
     items = facts.of_kind(Kind.RELEASE)
-    found = {
+    alone = {
         item.service.name: why
         for item in items
         if (why := why_alone(item.service.name, item.service.definition, facts.routes, shared=item.shared))
     }
-    for _ in items:  # a chain is at most this long
-        for item in items:
-            needed = sorted({name for name, _ in item.service.depends_on} & found.keys())
-            if needed and item.service.name not in found:
-                found[item.service.name] = f"it needs {needed[0]}"
-    return found
+    return why_late(alone, {item.service.name: [name for name, _ in item.service.depends_on] for item in items})
 
 
 def _is_worker(facts: Facts, item: ServiceFacts) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from allfast.config.definition import ties
 from allfast.config.project import why_alone
 from allfast.model.facts import Facts, ServiceFacts
 from allfast.model.plan import DataPlan, EnvironmentChange, ServicePlan, Step
@@ -112,13 +113,8 @@ def _followed(plan: ServicePlan, moved: set[str], facts: Facts) -> ServicePlan:
 
 def _leaders(service: Service) -> set[str]:
     """The services with whose containers this one's have to be replaced."""
-    definition = service.definition
-    waits = definition.get("depends_on") or {}
-    found = {name for name, how in waits.items() if how.get("restart")}
-    for key in ("network_mode", "ipc", "pid"):
-        how, _, name = str(definition.get(key) or "").partition(":")
-        found |= {name} if how == "service" else set()
-    return found | {entry.partition(":")[0] for entry in definition.get("volumes_from") or ()}
+    waits = service.definition.get("depends_on") or {}
+    return ties(service.definition) | {name for name, how in waits.items() if how.get("restart")}
 
 
 def replicas(definition: dict[str, Any]) -> int:

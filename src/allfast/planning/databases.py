@@ -35,7 +35,7 @@ def data(facts: Facts, item: ServiceFacts, wishes: Wishes) -> DataPlan:
         waits = f"; {change}: not without --data" if change else ""
         return DataPlan(service.name, "start", state(stopped) + waits)
     if change:
-        return DataPlan(service.name, "leave", f"{change}: not without --data", consented=False)
+        return DataPlan(service.name, "leave", f"{change}: not without --data")
     foreign = not all(c.settings for c in there)
     return DataPlan(
         service.name, "keep", "it was started by other means; allfast leaves it as it is" if foreign else "unchanged"

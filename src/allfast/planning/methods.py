@@ -9,9 +9,9 @@ from allfast.model.facts import Changes, Facts, ServiceFacts, Thresholds, Wishes
 from allfast.model.release import ReleaseService
 from allfast.model.server import ImageAtHand, ServerFacts, StaleBuild
 from allfast.model.service import Method
+from allfast.text import DAY
 
 NAMES_SHOWN = 3
-DAY = 86400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

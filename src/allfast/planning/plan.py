@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from allfast.errors import UsageError
 from allfast.model.facts import Facts, ServiceFacts, Wishes
-from allfast.model.plan import CacheLayer, DataPlan, EnvironmentChange, Plan, ServicePlan, Step
+from allfast.model.plan import DataPlan, EnvironmentChange, Plan, ServicePlan, Step
 from allfast.model.release import ReleaseService, Strategy
 from allfast.model.service import Kind, Method
 from allfast.planning import canary as canaries
@@ -59,7 +59,6 @@ def make_plan(facts: Facts, wishes: Wishes) -> Plan:
         data=data,
         environment=_environment(facts, services),
         findings=found,
-        stale_caches=_stale_caches(services),
         one_shots=() if quiet else _one_shots(facts, asked),
         to_send=() if quiet or wishes.build_only else to_send.to_send(facts, services, data),
         nothing_to_do=idle,
@@ -261,10 +260,3 @@ def _environment(facts: Facts, services: tuple[ServicePlan, ...]) -> tuple[Envir
         if item is not None and live is not None and not plan.from_live:
             changes += containers.environment_changes(item.service, live, dict(item.sources))
     return changes
-
-
-def _stale_caches(services: tuple[ServicePlan, ...]) -> tuple[CacheLayer, ...]:
-    built = {s.method for s in services}
-    if Method.CLEAN in built:
-        return (CacheLayer.BROWSER, CacheLayer.SERVER, CacheLayer.DATA)
-    return (CacheLayer.BROWSER, CacheLayer.DATA) if Method.QUICK in built else ()

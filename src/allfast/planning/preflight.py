@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from allfast.config.certificate import DAY, Certificate
+from allfast.config.certificate import Certificate
 from allfast.config.definition import ties
 from allfast.config.sources import Conflict
 from allfast.model.facts import Facts
@@ -16,7 +16,7 @@ from allfast.model.routing import PROXY
 from allfast.model.server import PortHolder
 from allfast.model.service import Kind, Service
 from allfast.planning import recorded
-from allfast.text import megabytes, moment
+from allfast.text import DAY, megabytes, moment
 
 SHOWN = 5
 CERTIFICATE_DAYS = 14

@@ -7,6 +7,7 @@ from statistics import median_low
 
 from allfast.model.facts import Facts
 from allfast.model.plan import DataPlan, ServicePlan, Step, ToSend
+from allfast.model.reference import short
 from allfast.model.service import Method
 from allfast.planning.databases import makes_container
 
@@ -24,8 +25,8 @@ def _of(facts: Facts, name: str, plan: ServicePlan) -> ToSend:
     missing = next((one for one in facts.missing if one.image == plan.image), None)
     if missing is None:
         return ToSend(name)
-    built = next((image.method for image in facts.local_images if image.engine_id == plan.image), None)
-    took = _took(facts, name, built)
+    built = facts.at_hand(plan.image)
+    took = _took(facts, name, built.method if built is not None else None)
     expected = took if took is not None and took < missing.size else None
     return ToSend(name, missing.layers, missing.of, missing.size, expected)
 
@@ -42,16 +43,11 @@ def _pulled(facts: Facts, services: Sequence[ServicePlan], data: Sequence[DataPl
 
     Of one that is named by its digest it is not known whether the server has it.
     """
-    there = {_short(reference) for reference, _ in facts.server.image_refs}
+    there = {short(reference) for reference, _ in facts.server.image_refs}
     anew = [s.service for s in services if s.method is None and not s.from_live and s.step in (Step.NEW, Step.RUN)]
     anew += [line.service for line in data if makes_container(facts, line)]
     for name in sorted(anew):
         item = facts.get(name)
         image = item.service.image if item is not None else ""
-        if image and "@" not in image and _short(image) not in there:
+        if image and "@" not in image and short(image) not in there:
             yield ToSend(name, pulled=image)
-
-
-def _short(reference: str) -> str:
-    """The reference of an image without what goes without saying."""
-    return reference.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")

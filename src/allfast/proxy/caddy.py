@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from allfast.agent.proxy import CERTIFICATE
@@ -35,15 +34,11 @@ ADMIN = f"unix/{STATE}/run/admin.sock|0660"
 FAREWELL = "2s"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessLog:
-    """When the access log is rotated, and how many old ones are kept."""
-
-    roll_size_mb: int = 20
-    roll_keep: int = 5
+#: At how many MB the access log is rotated, and how many old ones are kept.
+LOG_SIZE, LOGS_KEPT = 20, 5
 
 
-def compose(fragments: Sequence[Fragment], log: AccessLog = AccessLog()) -> Json:
+def compose(fragments: Sequence[Fragment]) -> Json:
     """The configuration for these apps.
 
     Raises:
@@ -59,7 +54,7 @@ def compose(fragments: Sequence[Fragment], log: AccessLog = AccessLog()) -> Json
     }
     if tls := {name: value for name, value in tls.items() if any(value.values())}:
         apps["tls"] = tls
-    config = {"admin": {"listen": ADMIN, "config": {"persist": False}}, "logging": _logging(log), "apps": apps}
+    config = {"admin": {"listen": ADMIN, "config": {"persist": False}}, "logging": _logging(), "apps": apps}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
     for name, server in servers.items():
         server["listen"].append(f"unix/{STATE}/run/{name}-{digest}.sock|0600")
@@ -172,14 +167,14 @@ def acme_root(deployment: str) -> str:
     return f"{folder(deployment)}/acme-root.pem"
 
 
-def _logging(log: AccessLog) -> Json:
+def _logging() -> Json:
     name = "http.log.access"
     writer = {
         "output": "file",
         "filename": f"{STATE}/log/access.log",
         "mode": "0640",
-        "roll_size_mb": log.roll_size_mb,
-        "roll_keep": log.roll_keep,
+        "roll_size_mb": LOG_SIZE,
+        "roll_keep": LOGS_KEPT,
         "roll_gzip": True,
     }
     # A failed request is in the default log, with its headers, too

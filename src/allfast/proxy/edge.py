@@ -21,10 +21,10 @@ from typing import Any
 
 from allfast.agent.engine import Engine, EngineError
 from allfast.agent.exchange import STOP
-from allfast.agent.proxy import CERTIFICATE
+from allfast.agent.proxy import CERTIFICATE, LABEL
 from allfast.config.certificate import Certificate
 from allfast.errors import AttentionError, RemoteError
-from allfast.model.routing import Acme, Fragment
+from allfast.model.routing import PROXY, Acme, Fragment
 from allfast.model.server import LockHolder
 from allfast.proxy.caddy import acme_root, compose
 from allfast.proxy.change import Change, check_claims, needed, parts_with
@@ -34,12 +34,10 @@ from allfast.remote.proxy import Applied, ProxyContainer, ProxyState
 from allfast.remote.server import Server
 
 IMAGE = "caddy:2"
-CONTAINER = "allfast-proxy"
 NETWORK = "allfast"
-LABEL = "allfast.proxy"
 #: A unique local network (RFC 4193); engines before 27 give none by themselves.
 IPV6 = "fd61:6c6c:6661:7374::/64"
-_NEXT = f"{CONTAINER}-next"
+_NEXT = f"{PROXY}-next"
 
 
 class Edge:
@@ -121,7 +119,7 @@ class Edge:
         What a dead run left of an exchange is removed. Raises `RemoteError` in the engine's words.
         """
         engine, state = self._server.engine, self.look()
-        name = _NEXT if _tidy(engine, state.containers) else CONTAINER
+        name = _NEXT if _tidy(engine, state.containers) else PROXY
         try:
             body = _container(self._image, state, ports)
             return str(engine.post("/containers/create", body, name=name)["Id"])
@@ -134,7 +132,7 @@ class Edge:
         From the stop of the one to the start of the other (about a second) nothing is served; the server does it all,
         whatever becomes of this process. Raises `RemoteError` where it does not come up: the former one serves again.
         """
-        self._server.proxy.serve(container, CONTAINER)
+        self._server.proxy.serve(container, PROXY)
 
     def switch(self, content: str | None) -> str | None:
         """Send requests to the release of `content` (model.routing.switch_content) by one rename; the former content.
@@ -166,7 +164,7 @@ def _tidy(engine: Engine, containers: Sequence[ProxyContainer]) -> bool:
         if one is not serving and (serving is not None or one.name == _NEXT):
             engine.delete(f"/containers/{one.id}", force=True, v=True)
     if serving is not None and serving.name == _NEXT:
-        engine.post(f"/containers/{serving.id}/rename", name=CONTAINER)
+        engine.post(f"/containers/{serving.id}/rename", name=PROXY)
     return serving is not None or any(one.name != _NEXT for one in containers)
 
 
@@ -181,7 +179,7 @@ def _as_asked(applied: Applied, config: Mapping[str, Any]) -> Applied:
     if applied.running is not None and applied.running != config:
         raise AttentionError(
             "the proxy uses another configuration than it was given",
-            hint=f"somebody else changes it; look at `docker logs {CONTAINER}` on the server",
+            hint=f"somebody else changes it; look at `docker logs {PROXY}` on the server",
         )
     return applied
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from allfast.agent.assets import ALL, FOLDER
-from allfast.agent.proxy import KEY_FILE, PAGE_FILE, SWITCH_FILE
+from allfast.agent.proxy import KEY_FILE, MOUNT, PAGE_FILE, SWITCH_FILE
 from allfast.model.routing import HTTP_PORT, HTTPS_PORT, Fragment, Route, RouteSet
 from allfast.proxy.canary import remember
 
 Json = dict[str, Any]
 
 #: Where the proxy's container sees its state folder on the server.
-STATE = "/state"
+STATE = MOUNT
 #: How long a request waits for a container that cannot be connected to (a start, a pause).
 HOLD = "5s"
 #: Idle connections to containers end sooner than any usual server ends them by itself (gunicorn: 2 s, Node and

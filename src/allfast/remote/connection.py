@@ -36,11 +36,6 @@ class Connection:
         return str(self._channel.hello["hostname"])
 
     @property
-    def engine_version(self) -> str:
-        """The version of its Docker engine."""
-        return str(self._channel.hello["engine"])
-
-    @property
     def folder(self) -> str:
         """The deployment's state folder on the server (it exists once a lock was taken)."""
         return str(self._channel.hello["folder"])
@@ -65,11 +60,6 @@ class Connection:
                     raise forwarding_refused(self.host, f"the socket {remote}", self._transport.words()) from error
                 self._engine = engine
             return self._engine
-
-    def forward(self, address: str, port: int) -> tuple[str, int]:
-        """A local address (host, port) that leads to `address`:`port` as seen from the server."""
-        self._channel.await_hello()
-        return self._transport.forward(address, port)
 
     def close(self) -> None:
         """Close what was opened on top of the connection."""

@@ -39,10 +39,6 @@ class Local:
         """The relay's socket: the agent has put it in its hello."""
         return Path(remote)
 
-    def forward(self, address: str, port: int) -> tuple[str, int]:
-        """The address itself."""
-        return address, port
-
     def why(self) -> AllfastError:
         """Why the agent is not there (any more)."""
         self._process.kill()

@@ -24,9 +24,7 @@ class ProxyContainer:
     running: bool
     exit_code: int
     image: str
-    image_id: str
     ports: tuple[tuple[str, int], ...]
-    networks: tuple[str, ...]
     state: str  # the folder on the server that it mounts as its state
 
 

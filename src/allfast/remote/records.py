@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from allfast.model.release import Release, ReleaseState, Run
+from allfast.model.release import Release, Run
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRelease:
-    """A release with its state, its rendered Compose file (which holds secrets), and its Compose secrets' contents."""
+    """A release with its rendered Compose file (which holds secrets), and its Compose secrets' contents."""
 
     release: Release
-    state: ReleaseState
     compose: str = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 

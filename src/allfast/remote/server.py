@@ -93,16 +93,23 @@ class Server(Looking):
 
     @contextmanager
     def lock(
-        self, doing: str, wait: bool = False, waiting: Callable[[LockHolder], None] | None = None
+        self,
+        doing: str,
+        wait: bool = False,
+        waiting: Callable[[LockHolder], None] | None = None,
+        settling: Callable[[], None] | None = None,
     ) -> Iterator[Held]:
         """Hold the deployment's lock; makes the state folder and the ledger if need be.
 
-        With `wait`, wait for it, telling `waiting` who holds it. Raises `LockHeldError` naming the holder.
+        With `wait`, wait for it, telling `waiting` who holds it. `settling` is told that somebody's run never ended,
+        and that what the engine still does of it is waited for. Raises `LockHeldError` naming the holder.
         """
 
         def note(value: dict[str, Any]) -> None:
             if waiting is not None and "waiting_for" in value:
                 waiting(self._read(LockHolder, value["waiting_for"]))
+            if settling is not None and "settling" in value:
+                settling()
 
         answer = self._channel.call("lock", {"who": _whoami(), "doing": doing, "wait": wait}, note=note)
         self._channel.locked = True
@@ -177,33 +184,21 @@ class Server(Looking):
         self._run = run
         return run
 
-    def update_run(
-        self,
-        run: int,
-        *,
-        release: str | None = None,
-        message: str | None = None,
-        wire_bytes: int | None = None,
-        services: Sequence[tuple[str, str, str]] | None = None,
-        outcome: str | None = None,
-    ) -> None:
-        """Record more of a run; an `outcome` ends it."""
-        rows = None if services is None else [list(row) for row in services]
-        values = {
-            "release": release,
-            "message": message,
-            "wire_bytes": wire_bytes,
-            "services": rows,
-            "outcome": outcome,
-        }
-        given = {key: value for key, value in values.items() if value is not None}
-        self._channel.call("update_run", {"run": run, "values": given})
+    def put_services(self, run: int, services: Sequence[tuple[str, str, str]]) -> None:
+        """Record the services of a run: name, method and reason of each."""
+        values = {"services": [list(row) for row in services]}
+        self._channel.call("update_run", {"run": run, "values": values})
 
     def end_run(
-        self, run: int, outcome: Literal["done", "failed", "interrupted", "undone"], message: str = "", **more: Any
+        self,
+        run: int,
+        outcome: Literal["done", "failed", "interrupted", "undone"],
+        message: str = "",
+        wire_bytes: int = 0,
     ) -> None:
-        """Record how a run ended; `more` as for `update_run`."""
-        self.update_run(run, outcome=outcome, message=message, **more)
+        """Record how a run ended, and what it sent."""
+        values = {"outcome": outcome, "message": message, "wire_bytes": wire_bytes}
+        self._channel.call("update_run", {"run": run, "values": values})
 
     def add_phase(self, run: int, name: str, seconds: float, failed: bool = False) -> None:
         """Record how long a phase took. Told: the next call raises the error.

@@ -11,7 +11,6 @@ import collections
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -71,19 +70,6 @@ class Ssh:
         local = self._folder.path / "d"
         self._forward(str(local), remote, f"the socket {remote}")
         return local
-
-    def forward(self, address: str, port: int) -> tuple[str, int]:
-        """A local address that leads to `address`:`port` as seen from the server."""
-        for _ in range(5):  # somebody else may take the port between our look and ssh's
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                local: int = probe.getsockname()[1]
-            try:
-                self._forward(f"127.0.0.1:{local}", f"{address}:{port}", f"{address}:{port}")
-            except RemoteError as error:
-                failure = error
-            else:
-                return "127.0.0.1", local
-        raise failure
 
     def _forward(self, here: str, there: str, name: str) -> None:
         if _EXPANDED.search(there):  # the server says it, and would be told what it expands to

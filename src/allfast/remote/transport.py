@@ -21,9 +21,6 @@ class Transport(Protocol):
     def docker_socket(self, remote: str) -> Path:
         """A socket here that leads to the engine's socket `remote` there."""
 
-    def forward(self, address: str, port: int) -> tuple[str, int]:
-        """A local address (host, port) that leads to this one there."""
-
     def why(self) -> AllfastError:
         """Why the agent is not there (any more)."""
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from allfast.errors import RefusedError, UsageError
+from allfast.folders import cache_folder
 from allfast.source.git import environment, failure, git, output
 
 #: Seconds in which a new folder may not be held yet.
@@ -38,7 +39,7 @@ _SETTINGS = ("-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.symli
 @contextlib.contextmanager
 def exported(root: Path, sha: str, *, extra: Sequence[str] = ()) -> Iterator[Path]:
     """A folder with the commit's files, removed at the end (see `checkout`)."""
-    parent = _cache_folder()
+    parent = _parent()
     parent.mkdir(parents=True, exist_ok=True)
     _sweep(parent)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
@@ -238,8 +239,6 @@ def _hash(path: str) -> str:
         return hashlib.file_digest(body, "sha256").hexdigest()
 
 
-def _cache_folder() -> Path:
+def _parent() -> Path:
     """$TMPDIR where it is set, else the user's cache folder: /tmp can be small, and in memory."""
-    if os.environ.get("TMPDIR"):
-        return Path(os.environ["TMPDIR"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "allfast"
+    return Path(os.environ["TMPDIR"]) if os.environ.get("TMPDIR") else cache_folder()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from allfast.errors import AllfastError, RefusedError, UsageError
@@ -72,18 +72,6 @@ def failure(message: str, result: subprocess.CompletedProcess[bytes], *, hint: s
     return AllfastError(message, hint=hint, evidence=tuple(lines[-10:]))
 
 
-def root(start: Path) -> Path:
-    """The top folder of the working tree that holds `start`.
-
-    Raises:
-        UsageError: not in a Git working tree.
-    """
-    result = git(start, "rev-parse", "--show-toplevel")
-    if result.returncode != 0 or not result.stdout.strip():
-        raise _no_tree(start, result)
-    return Path(os.fsdecode(result.stdout).removesuffix("\n"))
-
-
 def _no_tree(start: Path, result: subprocess.CompletedProcess[bytes]) -> UsageError:
     return UsageError(
         f"{start} is not in a Git working tree",
@@ -92,12 +80,13 @@ def _no_tree(start: Path, result: subprocess.CompletedProcess[bytes]) -> UsageEr
     )
 
 
-def commit(root: Path, rev: str = "HEAD", *, sha: str = "", ask: bool = True) -> Commit:
+def commit(root: Path, rev: str = "HEAD", *, sha: str = "") -> Commit:
     """The commit that `rev` names, with the state of the working tree where that is its own (`HEAD`).
+
+    Remotes are asked (at most 4 s each) when no remote-tracking branch holds the commit.
 
     Args:
         sha: what `rev` was resolved to already, "" where it was not.
-        ask: whether a remote may be asked (at most 4 s) when no remote-tracking branch holds the commit.
 
     Raises:
         UsageError: `rev` names no commit.
@@ -105,7 +94,7 @@ def commit(root: Path, rev: str = "HEAD", *, sha: str = "", ask: bool = True) ->
     """
     sha = sha or resolve(root, rev)
     time, subject = _time_and_subject(root, sha)
-    pushed, remote = _pushed(root, sha, ask)
+    pushed, remote = _pushed(root, sha)
     return Commit(
         sha=sha,
         subject=subject,
@@ -133,32 +122,21 @@ def dirty(root: Path) -> tuple[str, ...]:
     return tuple(entry[3:] for entry in output(root, *words).split("\0") if entry)
 
 
-def on_branch(root: Path, sha: str, branch: str, *, ask: bool = True) -> bool:
+def on_branch(root: Path, sha: str, branch: str) -> bool:
     """Whether the commit belongs to a branch, here or as known of a remote; so a detached CI checkout can be on it.
 
-    Args:
-        ask: whether remotes may be asked (at most 4 s each) for their tip when nothing known here holds the commit.
+    Remotes are asked (at most 4 s each) for their tip when nothing known here holds the commit.
     """
     refs = [f"refs/heads/{branch}", *(f"refs/remotes/{remote}/{branch}" for remote in remotes(root))]
     if _holding(root, sha, *refs):
         return True
-    return ask and any(sha in _tips(root, remote, f"refs/heads/{branch}") for remote in remotes(root))
+    return any(sha in _tips(root, remote, f"refs/heads/{branch}") for remote in remotes(root))
 
 
 def remotes(root: Path) -> tuple[str, ...]:
     """The names of the remotes; `origin` first."""
     names = output(root, "remote").splitlines()
     return tuple(sorted(names, key=lambda name: (name != "origin", name)))
-
-
-def tracked(root: Path, sha: str, paths: Sequence[str]) -> frozenset[str]:
-    """Those of the paths (relative to `root`; a folder counts when it holds a file) that the commit has."""
-    found = set()
-    for path in paths:
-        listed = git(root, "--literal-pathspecs", "ls-tree", "-z", "--name-only", sha, "--", path.rstrip("/") or ".")
-        if listed.returncode == 0 and listed.stdout:
-            found.add(path)
-    return frozenset(found)
 
 
 def resolve(root: Path, rev: str = "HEAD") -> str:
@@ -191,7 +169,7 @@ def _branch(root: Path, rev: str, sha: str) -> str:
     return os.fsdecode(git(root, "symbolic-ref", "--quiet", "--short", "HEAD").stdout).strip()
 
 
-def _pushed(root: Path, sha: str, ask: bool) -> tuple[bool | None, str]:
+def _pushed(root: Path, sha: str) -> tuple[bool | None, str]:
     """Whether a remote has the commit, and the remote branch that says so (or that was compared)."""
     names = remotes(root)
     if not names:
@@ -201,7 +179,7 @@ def _pushed(root: Path, sha: str, ask: bool) -> tuple[bool | None, str]:
     holding = (compared and _holding(root, sha, compared)) or _holding(root, sha, "refs/remotes/")
     if holding:
         return True, holding.removeprefix("refs/remotes/")
-    for name in names if ask else ():
+    for name in names:
         if sha in _tips(root, name):
             return True, name
     return False, compared.removeprefix("refs/remotes/") or names[0]

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from allfast.errors import ConfigError
+from allfast.source.ignore_regex import to_python, translate
 
 _SPACE = " \t\n\v\f\r\x85\xa0"  # what Go's TrimSpace removes; str.strip() would remove more
-_SPECIAL = frozenset(".+()|{}$")  # of a regular expression, but not of a pattern
 _GLOB = frozenset("*[]?^\\")
 
 
@@ -211,7 +211,7 @@ def _class_end(rest: str) -> str | None:
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     """How Docker compares a pattern with a path: literally, by a prefix or suffix, or by a regular expression."""
-    kind, expression = _translate(pattern)
+    kind, expression = translate(pattern)
     if kind == "exact":
         return lambda path: path == pattern
     if kind == "prefix":
@@ -220,84 +220,5 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     if kind == "suffix":
         suffix = pattern[2:]
         return lambda path: path.endswith(suffix) or (suffix[:1] == "/" and path == suffix[1:])
-    compiled = re.compile(_to_python(expression), re.ASCII)
+    compiled = re.compile(to_python(expression), re.ASCII)
     return lambda path: compiled.fullmatch(path) is not None
-
-
-def _translate(pattern: str) -> tuple[str, str]:
-    """A pattern as Docker's kind of match and its regular expression in Go's syntax, character by character."""
-    kind, out, at = "exact", "", 0
-    while at < len(pattern):
-        char, first = pattern[at], at == 0
-        at += 1
-        if char == "*" and pattern[at : at + 1] == "*":
-            at += 2 if pattern[at + 1 : at + 2] == "/" else 1
-            if at < len(pattern):
-                out, kind = out + "(.*/)?", "regexp"
-            elif kind == "exact":
-                kind = "prefix"
-            else:
-                out, kind = out + ".*", "regexp"
-            if first:
-                kind = "suffix"
-        elif char in "*?":
-            out, kind = out + ("[^/]*" if char == "*" else "[^/]"), "regexp"
-        elif char in _SPECIAL:
-            out += "\\" + char
-        elif char == "\\":
-            out, kind = out + "\\" + pattern[at], "regexp"
-            at += 1
-        else:
-            out += char
-            kind = "regexp" if char in "[]" else kind
-    return kind, out
-
-
-def _to_python(expression: str) -> str:
-    """A regular expression of Go as Python's: only escapes and character classes differ."""
-    out, at = "", 0
-    while at < len(expression):
-        char = expression[at]
-        if char == "\\":
-            out += _escaped(expression[at + 1])
-            at += 2
-        elif char == "[":
-            members, at = _class(expression, at + 1)
-            out += members
-        else:
-            out += char
-            at += 1
-    return out
-
-
-def _class(expression: str, at: int) -> tuple[str, int]:
-    """The character class whose inside begins at `at`, in Python's syntax, and where it ends."""
-    out = "["
-    if expression[at : at + 1] == "^":
-        out, at = "[^", at + 1
-    begin = at
-    while at == begin or expression[at : at + 1] != "]":
-        if expression.startswith("[:", at) and ":]" in expression[at:]:
-            raise ValueError("a character class by name")
-        low, at = _member(expression, at)
-        out += low
-        if expression[at : at + 1] == "-" and expression[at + 1 : at + 2] != "]":
-            high, at = _member(expression, at + 1)
-            out += "-" + high
-    return out + "]", at + 1
-
-
-def _member(expression: str, at: int) -> tuple[str, int]:
-    if at >= len(expression):
-        raise ValueError("a character class without an end")
-    if expression[at] == "\\":
-        return _escaped(expression[at + 1]), at + 2
-    return re.escape(expression[at]), at + 1
-
-
-def _escaped(char: str) -> str:
-    if not (char.isascii() and char.isalnum()):
-        return re.escape(char)
-    if char in "dDsSwWbBAaftnrv":  # an escaped letter is a class of Go's regular expressions: Docker passes it on
-        return "\\" + char
-    raise ValueError("an escaped letter or digit")

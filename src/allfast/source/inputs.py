@@ -21,11 +21,9 @@ from typing import Any
 
 from allfast.errors import ConfigError
 from allfast.model.facts import Changes
-from allfast.model.service import Build, BuildInputs, FileEntry
+from allfast.model.service import COMMIT_ARGUMENT, Build, BuildInputs, FileEntry
 from allfast.source import dockerfile, ignore
 from allfast.source.needs import Needs, needs
-
-COMMIT_ARGUMENT = "ALLFAST_COMMIT"
 
 # Files whose change means other packages. A pattern with a slash is the end of a path, one without is a file's name.
 DEPENDENCY_FILES = (

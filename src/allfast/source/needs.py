@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from allfast.errors import ConfigError
+from allfast.model.reference import short
 from allfast.source.dockerfile import Dockerfile, Instruction, Stage, instruction, pairs, sources
 from allfast.source.expansion import ExpansionError, expand
 
@@ -204,6 +205,5 @@ def _platform_arguments(platform: str) -> dict[str, str]:
 
 
 def familiar(reference: str) -> str:
-    """A reference or context name as BuildKit compares them: without the default registry, namespace and tag."""
-    short = reference.lower().removeprefix("docker.io/").removeprefix("library/")
-    return short.removesuffix(":latest")
+    """A reference or context name as BuildKit compares them."""
+    return short(reference.lower())

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from allfast.folders import cache_folder
+
 MAX_ENTRIES = 4096
 _ENTRY = re.compile(r"(sha256:[0-9a-f]{64}) ([0-9]+)\n")
 
@@ -78,9 +80,8 @@ def write(path: Path, data: bytes) -> None:
 
 
 def user_cache() -> Path:
-    """The folder of allfast's index of layers in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "allfast" / "layers"
+    """The folder of allfast's index of layers in the user's cache."""
+    return cache_folder() / "layers"
 
 
 def _is_blob(path: str) -> bool:

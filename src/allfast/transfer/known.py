@@ -20,9 +20,10 @@ from typing import IO
 
 from allfast.agent.index import BadIndex, Index
 from allfast.agent.recipe import NAME
+from allfast.folders import cache_folder
 from allfast.transfer.bases import Known
 from allfast.transfer.encode import COMPARED
-from allfast.transfer.index import user_cache, write
+from allfast.transfer.index import write
 from allfast.transfer.pack import body_packer, unpack_body
 
 #: Bytes of all files together.
@@ -38,7 +39,7 @@ class KnownLayers:
     """The memory of this machine; a folder that cannot be used is an empty one."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or user_cache().parent / "known"
+        self._folder = folder or cache_folder() / "known"
 
     def find(self, name: str) -> Known | None:
         """The layer whose diff id begins with `name` (hex)."""

@@ -50,7 +50,7 @@ def test_facts_of_a_running_application(each: Server) -> None:
         assert dict(facts.image_refs)["chat/web:1"] == image.engine_id
         assert facts.store == each.store
         assert facts.platform == "linux/amd64"
-        assert facts.engine == one.engine_version == one.engine.version()["Version"]
+        assert facts.engine == one.engine.version()["Version"]
         assert (facts.live, facts.unfinished, facts.lock) == (None, None, None)
         assert facts.free_bytes > 10**9
         assert one.layers(image.diff_ids) == len(image.diff_ids)
@@ -89,7 +89,7 @@ def test_docker_and_compose_work_over_the_forwarded_socket(each: Server) -> None
         )
 
 
-def test_a_url_and_a_port_of_the_server(server: Server) -> None:
+def test_a_url_of_the_server(server: Server) -> None:
     server.load(bases.PYTHON.tag)
     server.docker("run", "-d", "--init", "--name", "http", bases.PYTHON.tag, "python", "-m", "http.server", "8000")
     address = server.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "http").stdout.strip()
@@ -102,11 +102,10 @@ def test_a_url_and_a_port_of_the_server(server: Server) -> None:
                 continue
             break
         assert (status, headers["server"].split("/")[0]) == (200, "SimpleHTTP")
+        assert body.strip()
         assert one.http(f"http://{address}:8000/etc")[0] == 301
         with pytest.raises(CouldNotAsk, match="refused"):
             one.http(f"http://{address}:8001/")
-        host, port = one.forward(address, 8000)
-        assert run(["curl", "-s", f"http://{host}:{port}/etc/hostname"]).stdout.encode() == body
 
 
 def test_the_machine_itself_is_a_server(tmp_path: Path) -> None:

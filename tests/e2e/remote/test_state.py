@@ -105,7 +105,7 @@ def test_a_release_comes_back_as_it_was(server: Server) -> None:
         assert live == (release(second), ReleaseState.LIVE)
         assert former.retired == pytest.approx(time.time(), abs=60), "when its successor went live"
         assert (replace(former, retired=0.0), state) == (release(first), ReleaseState.RETIRED)
-        assert one.get_release(first) == remote.StoredRelease(former, state, '{"services": {"é": 1}}')
+        assert one.get_release(first) == remote.StoredRelease(former, '{"services": {"é": 1}}')
         with pytest.raises(AgentRefusal) as refusal:
             one.get_release("20200101-000000-abcdef0")
         assert refusal.value.kind == "not-found"
@@ -115,12 +115,13 @@ def test_runs_inputs_images_and_data_come_back_as_they_were(server: Server) -> N
     files = tuple(FileEntry(f"src/{number}.py", "644", f"{number:064}") for number in range(3000))
     inputs = BuildInputs("d1", "linux/amd64", "", (("A", "b"),), "f", "", (("python:3", "sha256:1"),), files)
     with connect(server) as one, one.lock("deploy"):
-        number = one.begin_run("deploy", {"why": ["this"]})
+        number = one.begin_run("deploy", {"why": ["this"]}, "r1")
         assert one.facts().unfinished is None  # it is under way
         with one.step("pull", {"image": "a"}), pytest.raises(ValueError, match="x"), one.step("start"):
             raise ValueError("x")
         one.add_phase(number, "build", 1.5)
-        one.end_run(number, "failed", "it broke", wire_bytes=7, services=[("web", "quick", "because")], release="r1")
+        one.put_services(number, [("web", "quick", "because")])
+        one.end_run(number, "failed", "it broke", wire_bytes=7)
         record = one.run(number)
         assert (record.run.outcome, record.run.message, record.run.wire_bytes, record.run.release) == (
             ("failed", "it broke", 7, "r1")

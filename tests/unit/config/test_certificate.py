@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from allfast.config.certificate import DAY, Certificate, read_certificate
+from allfast.config.certificate import Certificate, read_certificate
 from allfast.config.load import load
 from allfast.errors import ConfigError
 from allfast.planning.preflight import certificate as findings
+from allfast.text import DAY
 from testbed.certificates import make_certificate
 
 HOST = "chat.test"

@@ -49,7 +49,7 @@ def test_names_every_default() -> None:
 
 def test_loads() -> None:
     config = load(EXAMPLE, start=Path("/"))
-    assert config.app == "chat"
+    assert config.toml.app == "chat"
     assert config.service("worker").fresh_after is not None
 
 

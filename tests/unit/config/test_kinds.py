@@ -23,6 +23,7 @@ def judge(services: dict[str, dict[str, Any]], **said: Kind) -> dict[str, Judged
         ({"build": {"context": "."}}, "it is built"),
         ({"image": "app"}, "it runs the image that api builds"),
         ({"image": "app:latest"}, "it runs the image that api builds"),
+        ({"image": "docker.io/library/app"}, "it runs the image that api builds"),
         ({"image": "x", "depends_on": {"api": {"condition": "service_started"}}}, "it dials api (depends_on)"),
         ({"image": "x", "links": ["api:backend"]}, "it dials api (links)"),
         ({"image": "x", "network_mode": "service:api"}, "it dials api (network_mode)"),

@@ -229,6 +229,11 @@ def test_stays_where_it_only_stands_beside(definition: dict[str, Any]) -> None:
     assert line(plan, "nginx").step is KEEP
 
 
+def test_volumes_of_a_foreign_container_are_not_those_of_a_service_that_is_called_container() -> None:
+    plan = plan_of(live_facts(item("nginx", definition={"volumes_from": ["container:x"]}), item("container")))
+    assert (line(plan, "container").step, line(plan, "nginx").step) == (NEW, KEEP)
+
+
 def test_its_own_reason_comes_first() -> None:
     own = item("nginx", definition={"network_mode": "service:api"}, settings="x")
     plan = plan_of(live_facts(own, edited("api", "main.py")))

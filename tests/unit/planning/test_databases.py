@@ -87,7 +87,6 @@ def test_action(facts: Facts, consent: bool, action: str, reason: str) -> None:
     (redis,) = [d for d in plan.data if d.service == "redis"]
     assert redis.action == action
     assert reason in redis.reason
-    assert redis.consented == (action != "leave")
     assert bool(redis.gap) == (action == "recreate")
     assert plan.nothing_to_do == (action in ("keep", "leave"))
 
@@ -95,7 +94,7 @@ def test_action(facts: Facts, consent: bool, action: str, reason: str) -> None:
 def test_what_is_left_is_told_but_is_not_a_reason_to_deploy() -> None:
     plan = plan_of(live_facts(CHANGED))
     assert plan.nothing_to_do
-    assert [d.consented for d in plan.data if d.service == "redis"] == [False]
+    assert [d.action for d in plan.data if d.service == "redis"] == ["leave"]
 
 
 # --- major versions

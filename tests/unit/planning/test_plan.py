@@ -10,7 +10,7 @@ import pytest
 
 from allfast.errors import UsageError
 from allfast.model.facts import Facts
-from allfast.model.plan import CacheLayer, Finding, Plan, Step
+from allfast.model.plan import Finding, Plan, Step
 from allfast.model.release import ReleaseService, Run
 from allfast.model.service import Method
 from allfast.plan_text import plan_lines
@@ -32,7 +32,6 @@ from tests.unit.planning.facts_factory import (
     running,
 )
 
-ALL = (CacheLayer.BROWSER, CacheLayer.SERVER, CacheLayer.DATA)
 KEEP, NEW, RUN = Step.KEEP, Step.NEW, Step.RUN
 MIGRATES = item("api", before=("python", "-m", "chat.migrate"))
 
@@ -65,7 +64,7 @@ def test_an_unchanged_repeat() -> None:
     assert steps(plan) == {"web": KEEP, "api": KEEP, "worker": KEEP, "nginx": KEEP, "migrate": KEEP}
     assert line(plan, "migrate").step_reason == "it ran for the live release"
     assert plan.nothing_to_do
-    assert (plan.one_shots, plan.stale_caches, plan.mends, plan.environment) == ((), (), (), ())
+    assert (plan.one_shots, plan.mends, plan.environment) == ((), (), ())
 
 
 def test_the_reasons_are_in_words() -> None:
@@ -267,24 +266,6 @@ def test_what_cannot_be_asked_for(facts: Facts, asked: tuple[str, ...], message:
 def test_a_new_service_can_be_named() -> None:
     plan = plan_of(live_facts(item("cron")), services=("cron",))
     assert {name for name, step in steps(plan).items() if step is NEW} == {"cron"}
-
-
-# --- caches
-
-
-@pytest.mark.parametrize(
-    ("facts", "caches"),
-    [
-        (first_facts(), ALL),
-        (live_facts(edited("web", "a", dockerfile=True), edited("api", "b")), ALL),
-        (live_facts(edited("web", "a")), (CacheLayer.BROWSER, CacheLayer.DATA)),
-        (live_facts(), ()),
-        (live_facts(item("web", settings="x")), ()),
-    ],
-    ids=["first deploy", "clean beside quick", "quick", "nothing", "reuse with other settings"],
-)
-def test_stale_caches(facts: Facts, caches: tuple[CacheLayer, ...]) -> None:
-    assert plan_of(facts).stale_caches == caches
 
 
 # --- refusals and --force

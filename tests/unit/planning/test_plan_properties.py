@@ -191,7 +191,6 @@ def test_nothing_to_do_means_that_all_is_kept_proven_and_healthy(facts: Facts, w
     assert {d.action for d in plan.data} <= {"keep", "leave"}
     assert not plan.mends
     assert not plan.one_shots
-    assert not plan.stale_caches
     assert not {Method.CLEAN, Method.QUICK} & {s.method for s in plan.services}
     for service in facts.server.live.services:
         mine = [c for c in facts.server.containers if c.service == service.name]

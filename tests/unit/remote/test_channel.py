@@ -339,3 +339,20 @@ def test_a_lock_of_which_all_is_known_may_end_with_the_connection(channel: Chann
         channel.call("echo")
         line.agent.shutdown(socket.SHUT_RDWR)
         assert channel._ended.wait(10)
+
+
+def test_what_taking_the_lock_waits_for_is_told(monkeypatch: pytest.MonkeyPatch, agent: Agent, line: Line) -> None:
+    holder = {"who": {"user": "ann", "host": "laptop"}, "since": 1.0, "doing": "deploy"}
+
+    def take(call: Call) -> Any:
+        call.note({"waiting_for": holder})
+        call.note({"settling": 7})
+        return {"unfinished": None}
+
+    monkeypatch.setattr(requests, "REQUESTS", table({"lock": take, "unlock": agent.echo}))
+    told: list[str] = []
+    with (
+        connected(line),
+        server_of(line).lock("test", True, lambda one: told.append(one.doing), lambda: told.append("settling")),
+    ):
+        assert told == ["deploy", "settling"]

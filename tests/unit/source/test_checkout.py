@@ -238,6 +238,17 @@ def test_the_users_cache_folder_without_tmpdir(
         assert subprocess.run(["test", "-r", str(folder / "run")], check=False).returncode == 0
 
 
+def test_a_cache_folder_that_is_not_absolute_is_none(
+    app: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the index of layers has it, and the XDG Base Directory Specification."""
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with exported(app.path, app.head) as folder:
+        assert folder.is_relative_to(tmp_path / "home/.cache/allfast")
+
+
 def test_what_a_killed_run_left_is_removed_and_nothing_else(
     app: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
