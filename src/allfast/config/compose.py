@@ -23,7 +23,7 @@ from allfast.config.kinds import Judged, dialled, image_builders, kinds, referen
 from allfast.config.load import place
 from allfast.config.local_reads import refuse_local_reads
 from allfast.config.model import Config
-from allfast.config.secrets import closed, doubtful, of_environment, passwords, secret_key, structure
+from allfast.config.secrets import closed, doubtful, looks_secret, of_environment, passwords, structure
 from allfast.config.storage import Ground, Storage
 from allfast.config.tree import escape, strings
 from allfast.errors import ConfigError
@@ -250,5 +250,5 @@ class _Reading:
 def _secret_arguments(builds: Mapping[str, Build | None]) -> Iterator[tuple[str, str]]:
     for name, one in sorted(builds.items()):
         for key, value in one.args if one else ():
-            if value and (secret_key(key) or any(passwords(value))):
+            if looks_secret(key, value):
                 yield name, key
