@@ -46,6 +46,11 @@ class Ssh:
             # For sessions of a person, and their ports are taken while such a one is open.
             "ClearAllForwardings=yes",
             "RemoteCommand=none",
+            # Nor is anything of this machine for the server (its root could use the keys of a forwarded agent).
+            "ForwardAgent=no",
+            "ForwardX11=no",
+            "PermitLocalCommand=no",
+            "Tunnel=no",
         ]
         words = [word for option in options for word in ("-o", option)]
         try:
