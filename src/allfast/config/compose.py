@@ -86,7 +86,8 @@ def render(
     name = config.target_name(target)
     checkout = checkout.resolve()
     project = checkout / config.prefix
-    answers = ask(config, name, project, shell)
+    extras = tuple(checkout / extra for extra in config.extras())
+    answers = ask(config, name, checkout, extras, shell)
     ground = Ground(
         checkout=checkout,
         project=project,
@@ -94,6 +95,7 @@ def render(
         server=state_folder().rstrip("/"),
         variables=answers.variables,
         written="\n".join([*(file.read_text(errors="replace") for file in answers.files), *answers.variables.values()]),
+        extras=extras,
     )
     return _Reading(config, name, answers, ground).model()
 
@@ -220,10 +222,9 @@ class _Reading:
     def _secrets(self) -> set[str]:
         """Every value that looks secret; see secrets.py for what makes one."""
         found = of_environment(self._answers.variables, trusted=False) | self._storage.values
-        extras = [self._ground.checkout / extra for extra in self._config.extras()]
         for path, values in self._answers.env_files.values.items():
             file = Path(path)
-            listed = any(file.is_relative_to(extra) for extra in extras)
+            listed = any(file.is_relative_to(extra) for extra in self._ground.extras)
             tracked = file.is_relative_to(self._ground.checkout) and not listed
             found |= of_environment(values, trusted=tracked)
         for one in (self._answers.document.get("secrets") or {}).values():
