@@ -23,6 +23,8 @@ from allfast.remote.transport import pipes
 
 #: Lines of ssh's own words that are kept for an error.
 _KEPT_LINES = 60
+#: Bytes of one, at most: a longer one counts as several.
+_LONGEST_LINE = 1 << 16
 #: What ssh takes for more than itself in a forward: this machine's environment (`${NAME}`), its own values (`%d`).
 _EXPANDED = re.compile(r"[$%\\]")
 
@@ -139,5 +141,5 @@ class Ssh:
 
     def _listen(self) -> None:
         with self._errors:
-            for line in self._errors:
+            while line := self._errors.readline(_LONGEST_LINE):
                 self._words.append(line.decode(errors="replace").rstrip())
