@@ -102,6 +102,17 @@ def test_mistakes(tmp_path: Path, files: dict[str, str], toml: str, said: str, h
     assert "p@ss" not in str(error)
 
 
+def test_an_env_file_that_is_a_link_out_of_the_commit(tmp_path: Path) -> None:
+    """Its first line would be Compose's complaint, and its values the container's."""
+    (tmp_path / "home.env").write_text("PASS WORD hunter2\n")
+    checkout = tmp_path / "checkout/src"
+    checkout.mkdir(parents=True)
+    (checkout / "a.env").symlink_to(tmp_path / "home.env")
+    error = problem(tmp_path, service("env_file: [a.env]"))
+    assert str(error) == "services.web.env_file: a.env is a link that leads out of the repository"
+    assert "`extra`" in error.hint
+
+
 def test_a_compose_file_that_is_not_committed(tmp_path: Path) -> None:
     error = problem(tmp_path, {}, untracked=SEEN)
     assert "compose.yaml is not in the commit" in str(error)

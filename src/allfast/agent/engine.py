@@ -18,6 +18,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 #: The newest API version whose answers this code was written for.
 NEWEST_API = (1, 47)
+#: Bytes of an answer that is read as a whole, and of one value in a stream of them, at most.
+MAX_ANSWER = 64 * 1024 * 1024
+MAX_VALUE = 1024 * 1024
 
 
 class EngineError(Exception):
@@ -94,6 +97,8 @@ class Answer:
             for line in lines:
                 if line.strip():
                     yield json.loads(line)
+            if len(text) > MAX_VALUE:
+                raise http.client.HTTPException(f"a line of more than {MAX_VALUE} bytes")
         rest = text.decode().strip()
         while rest:
             value, end = decoder.raw_decode(rest)
@@ -161,7 +166,7 @@ class Engine:
             headers = {} if body is None else {"Transfer-Encoding": "chunked", "Content-Type": content_type}
             response = _exchange(connection, method, _url(self._versioned(path), query), body, headers)
             if response.status >= 400:
-                raise EngineError(response.status, _message(response.read()))
+                raise EngineError(response.status, _message(_whole(response)))
             yield Answer(response)
         except (OSError, http.client.HTTPException) as error:
             raise EngineUnreachable(f"{self.path}: {error or type(error).__name__}") from error
@@ -191,7 +196,7 @@ class Engine:
         for connection in filter(None, (kept, UnixConnection(self.path, timeout))):
             try:
                 response = _exchange(connection, method, url, data, headers)
-                answer = response.read()
+                answer = _whole(response)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if connection is not kept or isinstance(error, socket.timeout):
@@ -256,6 +261,22 @@ def _exchange(
     return connection.getresponse()
 
 
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    """All of an answer. Raises `HTTPException`: it is cut off, or too long for one that is kept in memory."""
+    parts, size = [], 0
+    while True:
+        part = response.read(1 << 16)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER:
+            raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER} bytes")
+    if response.length:  # a read of so many bytes does not say so itself
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(parts)
+
+
 def _url(path: str, query: Mapping[str, Any]) -> str:
     words = {k: v if isinstance(v, str) else json.dumps(v) for k, v in query.items() if v is not None}
     return path + ("?" + urllib.parse.urlencode(words) if words else "")
@@ -264,7 +285,10 @@ def _url(path: str, query: Mapping[str, Any]) -> str:
 def _value(status: int, answer: bytes) -> Any:
     if status >= 400:
         raise EngineError(status, _message(answer))
-    return json.loads(answer) if answer.strip() else None
+    try:
+        return json.loads(answer) if answer.strip() else None
+    except (ValueError, RecursionError) as error:
+        raise EngineUnreachable(f"its answer is no JSON: {error}") from error
 
 
 def _message(answer: bytes) -> str:

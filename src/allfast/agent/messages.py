@@ -77,19 +77,19 @@ class Reader:
         return data
 
     def _exactly(self, size: int) -> Optional[bytes]:
-        data = b""
+        data = bytearray()
         while len(data) < size:
             part = self._read(size - len(data))
             if not part:
                 return None
             data += part
-        return data
+        return bytes(data)
 
 
 def _decoded(data: bytes) -> Json:
     try:
         message = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"a message that is no JSON: {error}") from error
     if not isinstance(message, dict):
         raise Damaged("a message that is no JSON object")

@@ -16,6 +16,7 @@ from allfast.config.environment import interpolation
 from allfast.config.load import place
 from allfast.config.model import Config
 from allfast.config.secrets import closed, of_environment, written_values
+from allfast.config.storage import leads_out
 from allfast.config.tree import strings
 from allfast.errors import ConfigError
 from allfast.redact import Redactor
@@ -39,18 +40,21 @@ class Answers:
         return self.document.get("services") or {}
 
 
-def ask(config: Config, target: str, project: Path, shell: Mapping[str, str] | None) -> Answers:
-    """Render the target's files in `project`, the checkout's copy of the folder of allfast.toml.
+def ask(
+    config: Config, target: str, checkout: Path, extras: tuple[Path, ...], shell: Mapping[str, str] | None
+) -> Answers:
+    """Render the target's files in the checkout's copy of the folder of allfast.toml; Git ignores `extras` in it.
 
     Raises ConfigError: files that are not there, variables that are not set, what Compose refuses; without secrets.
     """
-    given = interpolation(config, target, shell)
+    given, project = interpolation(config, target, shell), checkout / config.prefix
     files = _files(config, target, project)
     cli = ComposeCli(config.deployment(target), project, given.variables, given.env_file)
     with ThreadPoolExecutor(2) as pool:  # two calls at a time: each takes a tenth of a second or more
         rendering = pool.submit(cli.config, [str(file) for file in files])
         raw = pool.submit(cli.config, [str(file) for file in files], "--no-interpolate").result()
         services: Mapping[str, Any] = (raw.document or {}).get("services") or {}
+        _check_env_files(services, checkout, extras)
         listed = {Path(path) for one in services.values() for path in key_source.env_file_paths(one)}
         present = sorted(file for file in listed | {given.env_file} if file is not None and file.is_file())
         env_files = pool.submit(key_source.read_env_files, cli, map(str, present)).result()
@@ -124,6 +128,18 @@ def _check_environment(
         missing = [key for key, value in (one.get("environment") or {}).items() if value is None]
         if missing:
             raise unset(missing, files, [], project, config.target(target), service=name)
+
+
+def _check_env_files(services: Mapping[str, Any], checkout: Path, extras: tuple[Path, ...]) -> None:
+    """Whoever writes a path of the user's own into a Compose file is read by him; a link of the commit is not."""
+    for name, one in services.items():
+        for path in map(Path, key_source.env_file_paths(one)):
+            if path.is_relative_to(checkout) and leads_out(path, checkout, extras):
+                where = f"services.{name}.env_file: {path.relative_to(checkout)}"
+                raise ConfigError(
+                    f"{where} is a link that leads out of the repository",
+                    hint="commit the file itself, or list it as `extra` of the service where Git ignores it",
+                )
 
 
 def _check_names(config: Config, project: Path, known: set[str]) -> None:

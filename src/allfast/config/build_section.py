@@ -84,6 +84,11 @@ def _inside(where: str, text: str, ground: Ground) -> str:
             hint="images are built from the commit: move the files into the repository",
         )
     relative = path.relative_to(ground.checkout).as_posix()
+    if ground.leads_out(path):
+        raise ConfigError(
+            f"{where}: {relative} is a link that leads out of the repository",
+            hint="images are built from the commit: commit the files themselves",
+        )
     if not path.exists():
         raise ConfigError(
             f"{where}: {relative} is not in the commit",

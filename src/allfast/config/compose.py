@@ -23,7 +23,7 @@ from allfast.config.kinds import Judged, dialled, image_builders, kinds, referen
 from allfast.config.load import place
 from allfast.config.local_reads import refuse_local_reads
 from allfast.config.model import Config
-from allfast.config.secrets import closed, doubtful, of_environment, passwords, secret_key, structure
+from allfast.config.secrets import closed, doubtful, looks_secret, of_environment, passwords, structure
 from allfast.config.storage import Ground, Storage
 from allfast.config.tree import escape, strings
 from allfast.errors import ConfigError
@@ -85,7 +85,8 @@ def render(
     name = config.target_name(target)
     checkout = checkout.resolve()
     project = checkout / config.prefix
-    answers = ask(config, name, project, shell)
+    extras = tuple(checkout / extra for extra in config.extras())
+    answers = ask(config, name, checkout, extras, shell)
     ground = Ground(
         checkout=checkout,
         project=project,
@@ -93,6 +94,7 @@ def render(
         server=state_folder().rstrip("/"),
         variables=answers.variables,
         written="\n".join([*(file.read_text(errors="replace") for file in answers.files), *answers.variables.values()]),
+        extras=extras,
     )
     return _Reading(config, name, answers, ground).model()
 
@@ -221,10 +223,9 @@ class _Reading:
     def _secrets(self) -> set[str]:
         """Every value that looks secret; see secrets.py for what makes one."""
         found = of_environment(self._answers.variables, trusted=False) | self._storage.values
-        extras = [self._ground.checkout / extra for extra in self._config.extras()]
         for path, values in self._answers.env_files.values.items():
             file = Path(path)
-            listed = any(file.is_relative_to(extra) for extra in extras)
+            listed = any(file.is_relative_to(extra) for extra in self._ground.extras)
             tracked = file.is_relative_to(self._ground.checkout) and not listed
             found |= of_environment(values, trusted=tracked)
         for one in (self._answers.document.get("secrets") or {}).values():
@@ -251,5 +252,5 @@ class _Reading:
 def _secret_arguments(builds: Mapping[str, Build | None]) -> Iterator[tuple[str, str]]:
     for name, one in sorted(builds.items()):
         for key, value in one.args if one else ():
-            if value and (secret_key(key) or any(passwords(value))):
+            if looks_secret(key, value):
                 yield name, key

@@ -37,6 +37,11 @@ def secret_key(key: str) -> bool:
     return _SECRET_KEY.search(name) is not None and not harmless
 
 
+def looks_secret(key: str, value: str) -> bool:
+    """Whether a value that stands in the open (a build argument) is secret by its key or by its look."""
+    return bool(value) and (secret_key(key) or any(passwords(value)))
+
+
 def secret_values(key: str, value: str, *, trusted: bool) -> Iterator[str]:
     """The parts of a variable's value that must not be shown.
 

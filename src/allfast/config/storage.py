@@ -8,7 +8,7 @@ data, at one path for all releases. Absolute sources stay what they are.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,12 +21,19 @@ _PLACEHOLDERS = frozenset({".gitkeep", ".keep", ".gitignore"})
 _TEXT_LIMIT = 1_000_000
 
 
+def leads_out(path: Path, checkout: Path, extras: Iterable[Path]) -> bool:
+    """Whether a link of the commit leads out of the checkout; one in what Git ignores (`extras`) is the user's own."""
+    inside = Path(os.path.realpath(path)).is_relative_to(checkout)
+    return not inside and not any(path.is_relative_to(one) for one in extras)
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Where things are: the checkout and the project's folder in it, the working tree's folder, the server's folder.
 
-    `server` is the deployment's state folder on the server; `variables` are what configs and secrets with
-    `environment:` take their values from; `written` is the text of all files and values that a path can stand in.
+    `extras` are the paths in the checkout that Git ignores. `server` is the deployment's state folder on the server;
+    `variables` are what configs and secrets with `environment:` take their values from; `written` is the text of all
+    files and values that a path can stand in.
     """
 
     checkout: Path
@@ -35,6 +42,11 @@ class Ground:
     server: str
     variables: Mapping[str, str] = field(repr=False)
     written: str = field(repr=False)
+    extras: tuple[Path, ...] = ()
+
+    def leads_out(self, path: Path) -> bool:
+        """As the function of that name."""
+        return leads_out(path, self.checkout, self.extras)
 
 
 @dataclass(slots=True)
@@ -75,6 +87,7 @@ class Storage:
             source = Path(str(definition["file"]))
             if not source.is_relative_to(self.ground.checkout):
                 return dict(definition)
+            self._refuse_way_out(f"{kind}s.{name}", source)
             if not source.is_file():
                 self._missing(f"{kind}s.{name}", source)
             files = from_path(source, self._shown(source))
@@ -103,6 +116,7 @@ class Storage:
                 "which the server does not have",
                 hint="name an absolute path of the server, or a volume",
             )
+        self._refuse_way_out(f"services.{service}.volumes", source)
         if source.exists() and not _only_placeholders(source):
             return self._from_commit(service, source, writable=not mount.get("read_only"))
         return self._data(f"services.{service}.volumes", source)
@@ -150,6 +164,14 @@ class Storage:
             f"{where}: {relative} is not in the commit",
             hint=f'commit it, or list it under the service that uses it: extra = ["{self._shown(source)}"]',
         )
+
+    def _refuse_way_out(self, where: str, source: Path) -> None:
+        """A source that is a link itself goes to the server as a link."""
+        if source != self.ground.checkout and self.ground.leads_out(source.parent):
+            raise ConfigError(
+                f"{where}: a folder of {self._shown(source)} is a link that leads out of the repository",
+                hint="commit the files themselves, or list them as `extra` of the service where Git ignores them",
+            )
 
     def _keep(self, files: FileSet) -> str:
         self.files[files.digest] = files

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, StrictFloat, WithJsonSchema
 
 from allfast.config.quantities import duration, size
+from allfast.model.release import URL_PATH
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
 _NAME_LIMIT = 40  # a deployment's name becomes part of DNS names, whose labels have 63 characters at most
@@ -69,7 +70,7 @@ def _state_dir(text: str) -> str:
 
 
 def _url_path(text: str) -> str:
-    if not text.startswith("/") or any(c.isspace() for c in text):
+    if not URL_PATH.fullmatch(text):
         raise ValueError('should be a path such as "/api/version"')
     return text
 

@@ -16,13 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from allfast.config.secrets import looks_secret
+from allfast.errors import BuildError
 from allfast.events import BuildLog, BuildStep, Event
 from allfast.model import labels
 from allfast.model.service import COMMIT_ARGUMENT, Build, Method
 
 EVIDENCE_LINES = 20
-#: Build arguments that the docker command itself would take for its own when they are in its environment.
-_OWN_VARIABLES = re.compile(r"PATH|HOME|TMPDIR|SSH_AUTH_SOCK|SOURCE_DATE_EPOCH|(DOCKER|BUILDX|BUILDKIT|LD|XDG)_.*")
+#: Names that lead docker, or a program that it starts, elsewhere when they are in its environment.
+_STEERING = re.compile(
+    r"PATH|HOME|TMPDIR|ENV|SHELL|SOURCE_DATE_EPOCH|KUBECONFIG|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS|GCONV_PATH"
+    r"|[A-Z]+_PROXY|.*_CA_(BUNDLE|CERTS)|GO[A-Z]+|NODE_OPTIONS|PERL5[A-Z]+|PYTHON[A-Z]+|RUBY(OPT|LIB)|GLIBC_TUNABLES"
+    r"|(DOCKER|BUILDX|BUILDKIT|COMPOSE|LD|DYLD|XDG|GIT|SSH|SSL|BASH|OTEL|MALLOC)_.*",
+    re.IGNORECASE,
+)
 _ELSEWHERE = re.compile(r"^([a-z][a-z0-9+.-]*:|/|git@)")
 
 
@@ -30,7 +37,8 @@ _ELSEWHERE = re.compile(r"^([a-z][a-z0-9+.-]*:|/|git@)")
 class BuildJob:
     """One image to build.
 
-    `secret_values` gives the values of build secrets that come from the environment (`env=NAME`), by NAME.
+    `secret_values` gives the values of build secrets that come from the environment (`env=NAME`), by NAME. `hidden` are
+    values that no process list may show.
     `uses` maps a name that the build takes an image from (a `FROM`, an additional context) to the service of the same
     release that builds it; contexts of the form `service:NAME` count without being listed.
     `pull` asks the registry for newer bases: only where one answers.
@@ -46,6 +54,7 @@ class BuildJob:
     pull: bool = False
     uses: tuple[tuple[str, str], ...] = ()
     secret_values: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    hidden: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -68,12 +77,15 @@ class BuildJob:
 def command(
     job: BuildJob, checkout: Path, builder: str, tag: str, images: Mapping[str, str], metadata: Path
 ) -> tuple[list[str], dict[str, str]]:
-    """The words of the build and the variables that it needs besides; no value of an argument or secret is a word.
+    """The words of the build and the variables that it needs besides; nothing secret is a word.
 
     Args:
         tag: the local name of the image.
         images: service -> local name of its image, of those that `job.sources` needs.
         metadata: the file in which buildx leaves the digests.
+
+    Raises:
+        BuildError: an argument that would lead docker elsewhere, with a value that looks secret.
     """
     build, environment = job.build, dict[str, str]()
     words = ["docker", "buildx", "build", "--builder", builder, "--progress=rawjson", "--load"]
@@ -101,12 +113,23 @@ def _arguments(job: BuildJob, environment: dict[str, str]) -> Iterator[str]:
     if job.build.offers_commit:
         values[COMMIT_ARGUMENT] = job.commit
     for key, value in values.items():
-        if _OWN_VARIABLES.fullmatch(key):
-            # It would lead docker itself astray. Such names say where things are; they hold no secret.
-            yield f"--build-arg={key}={value}"
-        else:
+        secret = looks_secret(key, value)
+        if secret and _STEERING.fullmatch(key):
+            raise _steers(job.service, key)
+        # The commit chooses the names, and no list has all that some program obeys: only what may be secret is one.
+        if secret or (not _STEERING.fullmatch(key) and any(one in value for one in job.hidden)):
             environment[key] = value
             yield f"--build-arg={key}"
+        else:
+            yield f"--build-arg={key}={value}"
+
+
+def _steers(service: str, key: str) -> BuildError:
+    return BuildError(
+        f"services.{service}.build.args.{key}: it looks secret, and docker would take it for a variable of its own",
+        hint="give it to the build as a build secret, or under another name; a proxy with a password belongs into"
+        " `proxies` of ~/.docker/config.json",
+    )
 
 
 def _secrets(job: BuildJob, checkout: Path, environment: dict[str, str]) -> Iterator[str]:

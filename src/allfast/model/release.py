@@ -12,6 +12,8 @@ from allfast.model.service import Kind, Method
 
 #: The form of a release's id.
 RELEASE_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}(-dirty)?")
+#: The path of a URL, from its slash on.
+URL_PATH = re.compile(r"/[^\s\x00-\x1f\x7f]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ class Where:
     path: str
     json_key: str | None = None
     header: str | None = None
+
+    def __post_init__(self) -> None:
+        """It is put behind an address to be asked. Raises ValueError where it could change that (`.evil.net/x`)."""
+        if not URL_PATH.fullmatch(self.path):
+            raise ValueError(f"{self.path!r} is no path of a URL: somebody has changed it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def _job(context: Context, snapshot: Snapshot, name: str, method: Method) -> Bui
         pull=method is Method.CLEAN and bool(external) and not external & snapshot.sources.bases.local,
         uses=snapshot.sources.uses[name],
         secret_values=snapshot.model.variables,
+        hidden=snapshot.model.secrets,
     )
 
 

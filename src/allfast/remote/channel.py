@@ -13,7 +13,7 @@ from allfast.agent import messages
 from allfast.agent.protocol import BEATS_PER_SILENCE
 from allfast.errors import AllfastError, LockLostError, RemoteError
 from allfast.remote import greeting
-from allfast.remote.failures import AgentRefusal, from_agent
+from allfast.remote.failures import MALFORMED, AgentRefusal, from_agent, not_understood, result_of
 from allfast.remote.outlet import Outlet
 
 Note = Callable[[dict[str, Any]], None]
@@ -135,11 +135,10 @@ class Channel:
                 raise self._failure
             if body is None:
                 self._known = max(self._known, told)
-        if "error" in call.answer:
-            raise self._from_answer(call.answer["error"])
+        result = self._result(call.answer)
         if settle:
             self.settle()
-        return call.answer["result"]
+        return result
 
     def tell(self, request: str, args: dict[str, Any]) -> None:
         """Send a request whose answer is not awaited: it is carried out before each later one without a body.
@@ -197,9 +196,11 @@ class Channel:
         message = {"id": 0, "request": request, "args": args, "body": len(body)}
         self._send(message, io.BytesIO(body))
 
-    def _from_answer(self, error: dict[str, Any]) -> AllfastError:
-        failure = from_agent(self._host, error)
-        return self._fail(failure) if isinstance(failure, LockLostError) else failure
+    def _result(self, answer: dict[str, Any]) -> Any:
+        try:
+            return result_of(self._host, answer)
+        except LockLostError as error:
+            raise self._fail(error) from None
 
     def _send(self, message: dict[str, Any], body: IO[bytes] | None = None) -> None:
         data = messages.encode(message)
@@ -230,9 +231,8 @@ class Channel:
         try:
             self._read_messages()
             self._fail(self._closed() if self._closing else self._explain())
-        except messages.Damaged as error:
-            text = f"{self._host}: the agent's output is not what it should be: {error}"
-            self._fail(RemoteError(text, hint="run it again; then look at the memory and the network of both machines"))
+        except (messages.Damaged, AllfastError, *MALFORMED) as error:
+            self._fail(not_understood(self._host, error))
         if not self._closing:
             self._cut()
         self._ended.set()

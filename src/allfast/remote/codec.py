@@ -66,7 +66,11 @@ def _read_dataclass(wanted: Any, data: Any, path: str) -> Any:
     missing = [f.name for f in fields(wanted) if f.default is f.default_factory is MISSING and f.name not in values]
     if missing:
         raise CodecError(f"{path}: no {', '.join(missing)}")
-    return wanted(**{key: _read(known[key], value, f"{path}.{key}") for key, value in values.items()})
+    found = {key: _read(known[key], value, f"{path}.{key}") for key, value in values.items()}
+    try:
+        return wanted(**found)
+    except ValueError as error:  # of its own check
+        raise CodecError(f"{path}: {error}") from error
 
 
 def _read_tuple(args: tuple[Any, ...], data: Any, path: str) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allfast.agent.engine import EngineError, EngineUnreachable
+from allfast.agent.messages import Damaged
 from allfast.agent.protocol import Kind
 from allfast.errors import AllfastError, AttentionError, LockHeldError, LockLostError, RefusedError, RemoteError
 
@@ -31,6 +32,10 @@ _START = {
 }
 
 
+#: What reading an answer of another form than the agent's raises.
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
 class AgentRefusal(RemoteError):  # noqa: N818 - it reads better where it is caught
     """An error of the agent that is no error of a person's: `kind` and `details` are for code that can go on."""
 
@@ -49,11 +54,33 @@ def from_agent(host: str, error: dict[str, Any]) -> AllfastError:
     return AgentRefusal(error["kind"], message, hint=error["hint"], details=error["details"])
 
 
+def result_of(host: str, answer: dict[str, Any]) -> Any:
+    """The result of an answer. Raises the exception for the error that it has in place of one."""
+    try:
+        if "error" not in answer:
+            return answer["result"]
+        failure = from_agent(host, answer["error"])
+    except MALFORMED as error:
+        raise not_understood(host, error) from error
+    raise failure
+
+
 def from_start(host: str, words: list[str]) -> AllfastError:
     """The exception for the words after `error` of a start that failed."""
     kind, detail = words[0], " ".join(words[1:])
     message, hint = _START[kind]
     return AgentRefusal(kind, message.format(host=host, detail=detail), hint=hint)
+
+
+def not_understood(host: str, error: Exception) -> AllfastError:
+    """The exception for what the agent cannot have said; `error` is what came of reading it, and may be one already."""
+    if isinstance(error, AllfastError):
+        return error
+    said = error if isinstance(error, Damaged) else f"an answer of another form ({type(error).__name__}: {error})"
+    return RemoteError(
+        f"{host}: the agent's output is not what it should be: {said}",
+        hint="run the command again; where that says the same, something else answers in the agent's place",
+    )
 
 
 def from_engine(error: Exception) -> RemoteError | None:

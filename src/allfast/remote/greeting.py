@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from allfast.agent.protocol import MARK
-from allfast.remote.failures import from_agent, from_start
+from allfast.remote.failures import MALFORMED, from_agent, from_start, not_understood
 
 #: Bytes of a login shell's own words that are skipped before the agent's first line.
 _MAX_CHATTER = 1 << 16
@@ -29,14 +29,21 @@ def hello(host: str, source: IO[bytes], need: Callable[[], None]) -> dict[str, A
             continue
         if rest.startswith("need"):
             need()
-        elif rest.startswith("error"):
-            raise from_start(host, rest.split()[1:])
         else:
-            message = json.loads(rest)
-            if message["hello"] is None:
-                raise from_agent(host, message["error"])
-            return dict(message["hello"])
+            return _read(host, rest)
     return None
+
+
+def _read(host: str, said: str) -> dict[str, Any]:
+    try:
+        if said.startswith("error"):
+            raise from_start(host, said.split()[1:])
+        message = json.loads(said)
+        if message["hello"] is None:
+            raise from_agent(host, message["error"])
+        return dict(message["hello"])
+    except MALFORMED as error:
+        raise not_understood(host, error) from error
 
 
 def _line(source: IO[bytes]) -> bytes:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from allfast.agent.fetch import WHOLE, within
 from allfast.errors import AllfastError
 
 LONGEST_BODY = 1 << 20
@@ -29,7 +30,7 @@ def get(url: str, timeout: float = 10.0, headers: Mapping[str, str] | None = Non
 
     Args:
         url: an http or https URL.
-        timeout: seconds.
+        timeout: seconds of each read; in three times as many all of the answer has to be there.
         headers: besides the usual ones.
 
     Raises:
@@ -37,16 +38,20 @@ def get(url: str, timeout: float = 10.0, headers: Mapping[str, str] | None = Non
     """
     usual = {"User-Agent": "allfast", "Cache-Control": "no-cache"}
     request = urllib.request.Request(url, headers={**usual, **(headers or {})})  # noqa: S310
-    opener = urllib.request.build_opener(_StayHere)
     try:
-        with opener.open(request, timeout=timeout) as reply:
+        return within(timeout * WHOLE, lambda: _answer(request, timeout))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise CouldNotAsk(f"{url}: {reason}") from error
+
+
+def _answer(request: urllib.request.Request, timeout: float) -> tuple[int, dict[str, str], bytes]:
+    try:
+        with urllib.request.build_opener(_StayHere).open(request, timeout=timeout) as reply:
             return reply.status, _lower(reply.headers.items()), reply.read(LONGEST_BODY)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, _lower(error.headers.items()), error.read(LONGEST_BODY)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise CouldNotAsk(f"{url}: {reason}") from error
 
 
 def _lower(items: Any) -> dict[str, str]:

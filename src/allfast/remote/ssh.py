@@ -22,6 +22,8 @@ from allfast.remote.transport import pipes
 
 #: Lines of ssh's own words that are kept for an error.
 _KEPT_LINES = 60
+#: Bytes of one, at most: a longer one counts as several.
+_LONGEST_LINE = 1 << 16
 #: What ssh takes for more than itself in a forward: this machine's environment (`${NAME}`), its own values (`%d`).
 _EXPANDED = re.compile(r"[$%\\]")
 
@@ -46,6 +48,11 @@ class Ssh:
             # For sessions of a person, and their ports are taken while such a one is open.
             "ClearAllForwardings=yes",
             "RemoteCommand=none",
+            # Nor is anything of this machine for the server (its root could use the keys of a forwarded agent).
+            "ForwardAgent=no",
+            "ForwardX11=no",
+            "PermitLocalCommand=no",
+            "Tunnel=no",
         ]
         words = [word for option in options for word in ("-o", option)]
         try:
@@ -122,5 +129,5 @@ class Ssh:
 
     def _listen(self) -> None:
         with self._errors:
-            for line in self._errors:
+            while line := self._errors.readline(_LONGEST_LINE):
                 self._words.append(line.decode(errors="replace").rstrip())

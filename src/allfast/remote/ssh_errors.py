@@ -7,11 +7,15 @@ only place where they are read. Source: OpenSSH's sshconnect.c, ssh.c, readconf.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
 from allfast.errors import AllfastError, RemoteError
 
+_KNOWN_HOSTS = "~/.ssh/known_hosts"
+#: A path that a file of known hosts may have; ssh names it as an absolute one.
+_PATH = re.compile(r"/[\w ./@+-]*(\.ssh/|known_hosts)[\w .@+-]*")
 _NETWORK = "is the server up, is the address right, and does its firewall let you in? Try: ssh {host}"
 
 
@@ -74,10 +78,12 @@ def explain(host: str, status: int, lines: list[str]) -> AllfastError:
         if re.search(row.pattern, text):
             return _error(row, host, text, evidence)
     if status == 255:
-        return RemoteError(f"the SSH connection to {host} ended", hint=f"try: ssh {host}", evidence=evidence)
+        return RemoteError(
+            f"the SSH connection to {host} ended", hint=f"try: ssh {shlex.quote(host)}", evidence=evidence
+        )
     return RemoteError(
         f"the agent on {host} ended (exit {status})",
-        hint="can the login run commands there? Try: ssh " + host + " python3 -V",
+        hint="can the login run commands there? Try: ssh " + shlex.quote(host) + " python3 -V",
         evidence=evidence,
     )
 
@@ -96,11 +102,18 @@ def _error(row: _Row, host: str, text: str, evidence: tuple[str, ...]) -> Allfas
     words: dict[str, Callable[[], str]] = {
         "host": lambda: host,
         # `Offending ED25519 key in /home/me/.ssh/known_hosts:7`, `Host key for [10.0.0.1]:2222 has changed and ...`
-        "known_hosts": lambda: _found(r"Offending .*key in (.*):\d+", text, "~/.ssh/known_hosts"),
-        "key_name": lambda: f"'{_found(r'Host key for (.*) has changed', text, host.rpartition('@')[2])}'",
+        "known_hosts": lambda: _known_hosts(text),
+        "key_name": lambda: _found(r"Host key for (.*) has changed", text, host.rpartition("@")[2]),
     }
     values = {name: value() for name, value in words.items()}
-    return RemoteError(row.message.format(**values), hint=row.hint.format(**values), evidence=evidence)
+    # Hints have commands to copy, and among ssh's words are those that the server sends.
+    quoted = {name: value if value == _KNOWN_HOSTS else shlex.quote(value) for name, value in values.items()}
+    return RemoteError(row.message.format(**values), hint=row.hint.format(**quoted), evidence=evidence)
+
+
+def _known_hosts(text: str) -> str:
+    path = _found(r"Offending .*key in (.*):\d+", text, _KNOWN_HOSTS)
+    return path if _PATH.fullmatch(path) else _KNOWN_HOSTS
 
 
 def _found(pattern: str, text: str, default: str) -> str:

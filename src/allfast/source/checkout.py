@@ -152,7 +152,7 @@ def _submodule(parent: _Repository, sha: str, commit: str, path: str, whole: str
     tree = parent.tree / path
     common = parent.git_dir / output(parent.git_dir, "rev-parse", "--git-common-dir", env=_objects(parent.git_dir))
     names = _module_names(parent, sha, path)
-    candidates = [folder / "modules" / name for folder in (parent.git_dir, common) for name in names]
+    candidates = [_module(folder / "modules", name, whole) for folder in (parent.git_dir, common) for name in names]
     if (tree / ".git").exists():
         candidates.insert(0, Path(os.fsdecode(git(tree, "rev-parse", "--absolute-git-dir").stdout).strip()))
     for git_dir in candidates:
@@ -163,6 +163,17 @@ def _submodule(parent: _Repository, sha: str, commit: str, path: str, whole: str
         f"the submodule {whole} is not there at commit {commit[:7]}",
         hint="bring it: git submodule update --init --recursive",
     )
+
+
+def _module(modules: Path, name: str, whole: str) -> Path:
+    """The git dir of that name. It is the commit's to say, and what a git dir configures (filters) is run."""
+    pure, git_dir = PurePosixPath(name), modules / name
+    if pure.is_absolute() or ".." in pure.parts or not git_dir.resolve().is_relative_to(modules.resolve()):
+        raise RefusedError(
+            f".gitmodules: the name {name!r} of the submodule {whole} leads out of {modules}",
+            hint='Find out who wrote it; a usual name is the path: [submodule "path/of/it"]',
+        )
+    return git_dir
 
 
 def _module_names(parent: _Repository, sha: str, path: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from allfast.errors import BuildError
 from allfast.events import BuildLog, BuildStep, Event
 from allfast.images.build import image_name, local_name
 from allfast.images.buildx import BuildJob, Progress, command
@@ -76,9 +77,51 @@ def test_values_travel_in_the_environment() -> None:
     job = with_build(args=(("TOKEN", "hidden"), ("ALLFAST_COMMIT", "users")), offers_commit=True)
     job = replace(job, build=replace(job.build, secrets=(("key", "env=KEY"),)), secret_values={"KEY": "secret"})
     found, environment = words(job)
-    assert environment == {"TOKEN": "hidden", "ALLFAST_COMMIT": "c0ffee", "ALLFAST_BUILD_SECRET_0": "secret"}
-    assert {"--build-arg=TOKEN", "--build-arg=ALLFAST_COMMIT", "--secret=id=key,env=ALLFAST_BUILD_SECRET_0"} < {*found}
+    assert environment == {"TOKEN": "hidden", "ALLFAST_BUILD_SECRET_0": "secret"}
+    assert {"--build-arg=TOKEN", "--secret=id=key,env=ALLFAST_BUILD_SECRET_0"} < {*found}
+    assert "--build-arg=ALLFAST_COMMIT=c0ffee" in found
     assert not {"hidden", "secret"} & {*" ".join(found).replace("=", " ").split()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTPS_PROXY", "http://proxy:3128"),
+        ("http_proxy", "http://from-env-file:3128"),
+        ("SSL_CERT_FILE", "/tree/evil.pem"),
+        ("BASH_ENV", "/tree/evil"),
+        ("GIT_TRACE", "/home/u/.profile"),
+        ("GIT_SHA", "from-env-file"),
+        ("DYLD_INSERT_LIBRARIES", "/tree/evil.dylib"),
+        ("WHAT_NO_LIST_HAS", "/tree/evil"),
+    ],
+)
+def test_no_name_of_an_argument_steers_docker(name: str, value: str) -> None:
+    """The commit says it, and docker's environment would have it for all that docker is and starts."""
+    found, environment = words(replace(with_build(args=((name, value),)), hidden=frozenset({"from-env-file"})))
+    assert environment == {}
+    assert f"--build-arg={name}={value}" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE", "postgres://u:p4ss@db/app"), ("DATABASE", "it is from-env-file!"), ("API_TOKEN", "hunter2")],
+)
+def test_no_process_list_has_a_secret_argument(name: str, value: str) -> None:
+    found, environment = words(replace(with_build(args=((name, value),)), hidden=frozenset({"from-env-file"})))
+    assert environment == {name: value}
+    assert f"--build-arg={name}" in found
+    assert value not in " ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("https_proxy", "http://u:p4ss@evil:80"), ("GIT_TOKEN", "p4ss"), ("DOCKER_AUTH_CONFIG", "p4ss")]
+)
+def test_a_secret_argument_that_would_steer_docker_is_refused(name: str, value: str) -> None:
+    with pytest.raises(BuildError, match=rf"^services\.web\.build\.args\.{name}: it looks secret") as raised:
+        words(with_build(args=((name, value),)))
+    assert "build secret" in raised.value.hint
+    assert "p4ss" not in str(raised.value)
 
 
 def vertex(name: str, **more: object) -> dict[str, object]:

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allfast.model.release import Commit, DataService, Image, Release, ReleaseService, Run, Where
+from allfast.model.release import URL_PATH, Commit, DataService, Image, Release, ReleaseService, Run, Where
 from allfast.model.server import Container, ImageAtHand, LockHolder, ServerFacts
 from allfast.model.service import BuildInputs
 from allfast.remote.codec import CodecError, from_json, to_json
 
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))  # what JSON can say
+st.register_type_strategy(Where, st.builds(Where, st.from_regex(URL_PATH, fullmatch=True)))
 
 VALUES = (
     Commit,
@@ -47,6 +48,15 @@ def test_a_value_comes_back_as_it_was(value: Any) -> None:
 def test_what_is_no_such_value_is_refused(data: Any, words: str) -> None:
     with pytest.raises(CodecError, match=words):
         from_json(DataService, data)
+
+
+@pytest.mark.parametrize(
+    "path", ["0/x", ".evil.net:8500/x", "@evil.net/x", "", "/x y", "/x\r\nHost: y", "/x\0", "/x\n"]
+)
+def test_a_path_to_ask_changes_no_address(path: str) -> None:
+    """It comes from the server, and the laptop puts it behind the target's URL."""
+    with pytest.raises(CodecError, match=r"^Where: .* is no path of a URL: somebody has changed it"):
+        from_json(Where, {"path": path})
 
 
 def test_a_release_that_was_recorded_before_it_had_port_and_version() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,17 @@ def test_nothing_of_this_machine_stands_in_for_words_of_the_server(told: Path, a
         ask(ssh)
     assert "DOCKER_HOST" in caught.value.hint
     assert "-O forward" not in told.read_text()
+
+
+def test_nothing_of_this_machine_is_lent_to_the_server(told: Path, tmp_path: Path) -> None:
+    """Whatever a person's own configuration lends to each server: the keys of an agent, above all."""
+    config = tmp_path / "config"
+    config.write_text("Host *\nForwardAgent yes\nForwardX11 yes\nPermitLocalCommand yes\nTunnel yes\n")
+    Ssh("web1", config, "true").close()
+    real = shutil.which("ssh", path=os.defpath)
+    assert real is not None
+    shown = subprocess.run([real, "-G", *told.read_text().split()], capture_output=True, text=True, check=True).stdout
+    assert {"forwardagent no", "forwardx11 no", "permitlocalcommand no", "tunnel false"} <= set(shown.splitlines())
 
 
 def test_a_usual_path_is_forwarded(told: Path) -> None:

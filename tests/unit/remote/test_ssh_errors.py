@@ -43,6 +43,11 @@ Host key verification failed."""
         ),
         ("kex_exchange_identification: Connection closed by remote host", "closed the connection", "firewall"),
         (CHANGED, "is not the one in /home/me/.ssh/known_hosts", "-R '[10.0.0.1]:2222' -f /home/me/.ssh/known_hosts"),
+        (
+            CHANGED.replace("/home/me/", "/Users/Me Too/"),
+            "is not the one in /Users/Me Too/.ssh/known_hosts",
+            "-f '/Users/Me Too/.ssh/known_hosts'",
+        ),
         ("something new", "ended", "try: ssh deploy@web1"),
         ("", "ended", "try: ssh deploy@web1"),
     ],
@@ -52,6 +57,20 @@ def test_ssh_failed(said: str, message: str, hint: str) -> None:
     assert message in error.message
     assert hint in error.hint
     assert error.evidence == tuple(said.splitlines())[-6:]
+
+
+@pytest.mark.parametrize(
+    ("forged", "command"),
+    [
+        (("[10.0.0.1]:2222 has", "x'; rm -rf ~ #' has"), """ssh-keygen -R 'x'"'"'; rm -rf ~ #'"'"'' -f /home"""),
+        (("/home/me/.ssh/known_hosts:3", "x; rm -rf ~:3"), "-R '[10.0.0.1]:2222' -f ~/.ssh/known_hosts, then"),
+        (("/home/me/.ssh/known_hosts:3", "/etc/passwd:3"), "-R '[10.0.0.1]:2222' -f ~/.ssh/known_hosts, then"),
+        (("/home/me/.ssh/known_hosts:3", "$(id)/.ssh/known_hosts:3"), "-f ~/.ssh/known_hosts, then"),
+    ],
+)
+def test_what_a_server_says_is_no_command_to_copy(forged: tuple[str, str], command: str) -> None:
+    """The remote command's own words come the same way as ssh's."""
+    assert command in explain("deploy@web1", 255, CHANGED.replace(*forged).splitlines()).hint
 
 
 def test_the_remote_commands_failure_is_not_sshs() -> None:

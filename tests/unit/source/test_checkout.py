@@ -160,6 +160,29 @@ def test_a_missing_submodule_is_refused(app: Repository, tmp_path: Path) -> None
     assert "git submodule update --init --recursive" in raised.value.hint
 
 
+@pytest.mark.parametrize("name", ["{evil}", "x/../../../evil", "link"], ids=["absolute", "dots", "a link"])
+def test_a_submodules_name_does_not_lead_out_of_the_modules(app: Repository, tmp_path: Path, name: str) -> None:
+    """A git dir that the commit brings along would have its filters run."""
+    ran = tmp_path / "ran"
+    library = make_repository(tmp_path / "library", {".gitattributes": "* filter=evil\n", "lib.py": "one\n"})
+    evil = app.path / "evil"
+    app.git("clone", "-q", "--bare", str(library.path), str(evil))
+    Repository(evil).git("config", "filter.evil.smudge", f"touch {ran}")
+    (app.path / ".git/modules/x").mkdir(parents=True)
+    (app.path / ".git/modules/link").symlink_to(evil)
+    name = name.format(evil=evil)
+    app.write({".gitmodules": f'[submodule "{name}"]\n\tpath = vendor/library\n\turl = ./evil\n'})
+    app.git("update-index", "--add", "--cacheinfo", f"160000,{library.head},vendor/library")
+    app.git("add", ".gitmodules")
+    app.git("commit", "-q", "-m", "A submodule")
+    with pytest.raises(
+        RefusedError, match=r"^\.gitmodules: the name '.*' of the submodule vendor/library leads"
+    ) as raised:
+        export(app)
+    assert "usual name" in raised.value.hint
+    assert not ran.exists()
+
+
 def test_odd_names(app: Repository) -> None:
     names = ["line\nend", "tab\there", "blank name ", '"quoted"', "ünïcode", "-dash", "*", "back\\slash"]
     app.commit(dict.fromkeys(names, "x"))
