@@ -16,7 +16,7 @@ from testbed.server import Server
 from testbed.tiny_app import TinyApp
 from tests.e2e.conftest import file_of, named_app
 from tests.e2e.harness import Cli, page, serves
-from tests.e2e.looks import image_names, loose_volumes, put, read, replace
+from tests.e2e.looks import LEDGER, image_names, loose_volumes, put, read, replace
 
 pytestmark = pytest.mark.e2e
 
@@ -341,6 +341,37 @@ def test_without_checks_and_versions_the_ports_and_the_url_are_asked(
     assert failed["message"].startswith(f"{live} is live, but could not be proven: url: no reply")
     assert "see why it cannot be asked from here" in failed["hint"]
     assert page(server.url())["web"]["text"] == "nobody sees it"
+
+
+def test_a_route_to_a_port_where_nothing_listens_is_given_to_no_visitor(
+    app: TinyApp, allfast: Cli, server: Server
+) -> None:
+    """Healthy by its own check, and visitors would get 502; a port that two want is known before anything starts."""
+    allfast.deploy()
+    settings = (app.path / "allfast.toml").read_text()
+    replace(app, "allfast.toml", "[services.web]\n", '[services.web]\nport = 9999\nroute = "/"\n')
+    version = next(line for line in settings.splitlines() if line.startswith("version") and "/version" in line)
+    replace(app, "allfast.toml", version + "\n", "")
+    replace(app, "allfast.toml", f'url = "{server.url()}"', "")  # its port is not 80: routes would be at that one
+    app.commit("A route to another port")
+    plan = json.loads(allfast("plan", "--json").out)
+    assert "web publishes port 80 itself" in str(plan["findings"])
+    before = server.snapshot(ignore=LEDGER)
+    refused = next(e for e in allfast.deploy(code=3).events if e["event"] == "error")
+    assert "web publishes port 80 itself, and the proxy needs it for the routes" in str(refused)
+    assert before.changes(server.snapshot(ignore=LEDGER)) == []
+
+    replace(app, "compose.yaml", '    ports: ["80:8080"]\n', "")
+    app.commit("It publishes nothing")
+    failed = next(e for e in allfast.deploy(code=1).events if e["event"] == "error")
+    assert "does not listen where the proxy leads its visitors" in failed["message"]
+    assert "to port 9999" in failed["message"]
+    assert "[services.web] port" in failed["hint"]
+    assert page(server.url())["web"]["text"] == "web one"
+    replace(app, "allfast.toml", "port = 9999", "port = 8080")
+    app.say("web", "web two")
+    assert allfast.deploy().result["proven"]
+    assert page(server.url())["web"]["text"] == "web two"
 
 
 def test_a_port_goes_from_the_proxy_to_a_container_and_back(app: TinyApp, allfast: Cli, server: Server) -> None:

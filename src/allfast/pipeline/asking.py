@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from allfast.checks import Finding, version
 from allfast.config.model import Via
-from allfast.model.release import Release, ReleaseService, Where
+from allfast.model.release import Release, ReleaseService, Strategy, Where
 from allfast.model.routing import Route
 from allfast.model.server import Container
 from allfast.pipeline.context import Context
@@ -60,6 +60,26 @@ def asker(context: Context, release: Release) -> Asker:
         return _answers_http(context, context.project.config.service(container.service).port, container)
 
     return Asker(answers=ask, now=context.now)
+
+
+def unreached(
+    context: Context, release: Release, service: ReleaseService, containers: tuple[Container, ...]
+) -> Finding | None:
+    """What is wrong where the proxy's routes lead to ports of a service on none of which it listens; else None.
+
+    A service that is healthy by its own check may well listen elsewhere, and visitors would get the proxy's 502.
+    """
+    ports = release.routes.ports(service.name) if release.strategy is Strategy.SIDE_BY_SIDE else ()
+    for container in containers_of(containers, service.name) if ports else ():
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while container.addresses and not context.server.accepting(container.addresses[0], ports, ANSWER_SECONDS):
+            if time.monotonic() >= deadline:
+                routes = ", ".join(f"{route.url} to port {route.port}" for route in release.routes.of(service.name))
+                text = f"{container.name} does not listen where the proxy leads its visitors ({routes})"
+                hint = f"name the port on which it listens: [services.{service.name}] port = ... in allfast.toml"
+                return Finding("route", service.name, "wrong", text, hint=hint)
+            time.sleep(PAUSE_SECONDS)
+    return None
 
 
 def versions(

@@ -22,7 +22,7 @@ from allfast.pipeline.context import Context
 from allfast.planning.recorded import containers_of
 
 STALE = (
-    "the next deploy builds these images clean; if they still report another version, see that the Dockerfile "
+    "deploy again: this commit is built clean then; if it still reports another version, see that the Dockerfile "
     "declares ARG ALLFAST_COMMIT before the step that compiles it in"
 )
 
@@ -100,7 +100,7 @@ def _prove(context: Context, release: Release, names: Sequence[str], via: Via) -
     services = [s for s in release.services if s.kind is Kind.RELEASE and s.replicas and s.name in names]
     side = edge.side(context, release) if via is not Via.SERVER else {}
     with ThreadPoolExecutor(8) as pool:
-        parts = list(pool.map(lambda s: _prove_service(context, engine, s, containers, via, side), services))
+        parts = list(pool.map(lambda s: _prove_service(context, engine, release, s, containers, via, side), services))
     findings = [found for part in parts for found in part]
     if all(found.result != "wrong" for found in findings):
         findings += asking.page(context, services, via, side)
@@ -113,7 +113,9 @@ def _judge(proof: Proof) -> None:
         text = "".join(f"\n  {f.service}: {f.check}: {f.text}" for f in proof.wrong)
         evidence = tuple(line for f in proof.wrong for line in f.evidence)
         stale = tuple(dict.fromkeys(f.service for f in proof.wrong if f.stale))
-        hint = STALE if stale else "correct the cause and deploy again; `allfast logs` shows what the service wrote"
+        own = "; ".join(dict.fromkeys(f.hint for f in proof.wrong if f.hint))
+        look = "correct the cause and deploy again; `allfast logs` shows what the service wrote"
+        hint = STALE if stale else own or look
         what = f"the release runs, but is not what it should be:{text}"
         raise VerifyError(what, hint=hint, evidence=evidence, stale=stale)
 
@@ -121,6 +123,7 @@ def _judge(proof: Proof) -> None:
 def _prove_service(
     context: Context,
     engine: ReleaseEngine,
+    release: Release,
     service: ReleaseService,
     containers: tuple[Container, ...],
     via: Via,
@@ -130,6 +133,8 @@ def _prove_service(
     found = [_identity(service, mine), _health(context, engine, service, mine)]
     if any(f.result != "right" for f in found):
         return found
+    if unreached := asking.unreached(context, release, service, mine):
+        return [*found, unreached]
     return found + asking.versions(context, service, mine, via=via, side=side)
 
 

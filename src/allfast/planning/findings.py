@@ -8,7 +8,7 @@ from dataclasses import replace
 from allfast.model.facts import Facts, Wishes
 from allfast.model.plan import DataPlan, Finding
 from allfast.model.service import Method
-from allfast.planning import canary, databases, preflight, resources, routes
+from allfast.planning import canary, databases, preflight, resources, routes, side_by_side
 from allfast.planning.methods import Choice
 
 
@@ -27,11 +27,13 @@ def of(
         *_no_image(facts, choices),
         *preflight.unrecorded(facts),
         *preflight.ports(facts),
+        *side_by_side.own_ports(facts),
+        *side_by_side.out_of_reach(facts),
         *preflight.names(facts),
         *preflight.version_ports(facts),
-        *preflight.memory(facts),
-        *preflight.alone(facts),
-        *preflight.fixed_addresses(facts),
+        *side_by_side.memory(facts),
+        *side_by_side.alone(facts),
+        *side_by_side.fixed_addresses(facts),
         *routes.findings(facts),
         *resources.findings(facts),
         *databases.findings(facts, data),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from allfast.config.certificate import Certificate
-from allfast.config.definition import ties
 from allfast.config.sources import Conflict
 from allfast.model.facts import Facts
 from allfast.model.plan import Finding
@@ -16,7 +15,7 @@ from allfast.model.routing import PROXY
 from allfast.model.server import PortHolder
 from allfast.model.service import Kind, Service
 from allfast.planning import recorded
-from allfast.text import DAY, megabytes, moment
+from allfast.text import DAY, moment
 
 SHOWN = 5
 CERTIFICATE_DAYS = 14
@@ -187,59 +186,6 @@ def version_ports(facts: Facts) -> tuple[Finding, ...]:
 def port_hint(service: str) -> str:
     """The key that tells the port on which a service is asked."""
     return f"name it in allfast.toml ([services.{service}] port = ...), then deploy again"
-
-
-def memory(facts: Facts) -> tuple[Finding, ...]:
-    """Whether a second release beside the live one may not fit: judged by what the live one uses."""
-    server = facts.server
-    if facts.strategy is not Strategy.SIDE_BY_SIDE or not server.free_memory or server.memory < server.free_memory:
-        return ()
-    text = (
-        f"{megabytes(server.free_memory)} of memory are free, and what runs of this application uses "
-        f"{megabytes(server.memory)}: a second release beside it may not fit"
-    )
-    return (Finding("memory", "warn", text, 'free some, or set strategy = "recreate" for this target'),)
-
-
-def alone(facts: Facts) -> tuple[Finding, ...]:
-    """What a release in a project of its own cannot have: the very containers of data services."""
-    if facts.strategy is not Strategy.SIDE_BY_SIDE:
-        return ()
-    data = {item.service.name for item in facts.of_kind(Kind.DATA)}
-    return tuple(
-        Finding(
-            "strategy",
-            "refuse",
-            f"{item.service.name} shares the container of {other}, which is data: no second release can be beside it",
-            'set strategy = "recreate" for this target',
-            forceable=False,
-        )
-        for item in facts.of_kind(Kind.RELEASE)
-        for other in sorted(ties(item.service.definition) & data)
-    )
-
-
-def fixed_addresses(facts: Facts) -> tuple[Finding, ...]:
-    """Fixed addresses on networks that nobody makes: a release has networks of its own, where addresses are free."""
-    if facts.strategy is not Strategy.SIDE_BY_SIDE:
-        return ()
-    of_data = {name for item in facts.of_kind(Kind.DATA) for name in item.service.definition.get("networks") or ()}
-    made = {one.name for one in facts.server.resources if one.kind == "network"}
-    unmade = {one.name for one in facts.resources if one.kind == "network"} - made
-    return tuple(
-        Finding(
-            "strategy",
-            "refuse",
-            f"{item.service.name} has a fixed address on network {name}, which no data service is on: no second "
-            "release can have it, and side by side the network is not made",
-            'take the address out (services find each other by name), or set strategy = "recreate" for this target',
-            forceable=False,
-        )
-        for item in facts.of_kind(Kind.RELEASE)
-        for name, how in (item.service.definition.get("networks") or {}).items()
-        if any((how or {}).get(key) for key in ("ipv4_address", "ipv6_address"))
-        if name not in of_data and f"{facts.deployment}_{name}" in unmade
-    )
 
 
 def source_mounts(mounted: tuple[tuple[str, str], ...], rules: dict[str, str]) -> tuple[Finding, ...]:

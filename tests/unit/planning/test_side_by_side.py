@@ -13,7 +13,7 @@ from allfast.model.release import Assets, Strategy, Where
 from allfast.model.routing import PROXY, Listen, Route, RouteSet
 from allfast.model.server import PortHolder, Resource
 from allfast.model.service import Kind, Method
-from allfast.planning import preflight, recorded
+from allfast.planning import preflight, recorded, side_by_side
 from tests.unit.planning.facts_factory import (
     beside,
     containers,
@@ -169,22 +169,51 @@ MEMORY = [(500, 100, True), (100, 500, False), (500, 0, False)]  # of ours, free
 
 @pytest.mark.parametrize(("used", "free", "told"), MEMORY)
 def test_too_little_memory_is_told_with_the_way_out(used: int, free: int, told: bool) -> None:
-    found = preflight.memory(facts(memory=used * 10**6, free_memory=free * 10**6))
+    found = side_by_side.memory(facts(memory=used * 10**6, free_memory=free * 10**6))
     assert bool(found) == told
     if told:
         assert found[0].level == "warn", "it is never chosen silently"
         assert "100.0 MB of memory are free" in found[0].text
         assert 'strategy = "recreate"' in found[0].hint
-    assert preflight.memory(facts(memory=used * 10**6, free_memory=free * 10**6, strategy=Strategy.RECREATE)) == ()
+    assert side_by_side.memory(facts(memory=used * 10**6, free_memory=free * 10**6, strategy=Strategy.RECREATE)) == ()
 
 
 def test_the_very_container_of_a_data_service_cannot_be_shared() -> None:
     tied = item("worker", definition={"network_mode": "service:redis"})
-    (found,) = preflight.alone(facts(tied))
+    (found,) = side_by_side.alone(facts(tied))
     assert (found.level, found.forceable) == ("refuse", False)
     assert "worker shares the container of redis" in found.text
-    assert preflight.alone(facts(item("worker", definition={"network_mode": "service:api"}))) == ()
-    assert preflight.alone(facts(tied, strategy=Strategy.RECREATE)) == ()
+    assert side_by_side.alone(facts(item("worker", definition={"network_mode": "service:api"}))) == ()
+    assert side_by_side.alone(facts(tied, strategy=Strategy.RECREATE)) == ()
+
+
+ROUTES = RouteSet((Route("web", 9999, "", "/", Listen("", 80)), Route("api", 8000, "", "/", Listen("", 8000))))
+
+
+@pytest.mark.parametrize("mode", ["host", "none", "service:api", "container:other"])
+def test_a_service_that_the_proxy_cannot_reach_has_no_routes(mode: str) -> None:
+    found = side_by_side.out_of_reach(facts(item("web", definition={"network_mode": mode}), routes=ROUTES))
+    assert [(one.level, one.forceable) for one in found] == [("refuse", False)]
+    assert f"services.web.network_mode is {mode}" in found[0].text
+    assert "take network_mode out" in found[0].hint
+    assert side_by_side.out_of_reach(facts(item("worker", definition={"network_mode": mode}), routes=ROUTES)) == ()
+    assert side_by_side.out_of_reach(facts(item("web", definition={"network_mode": "bridge"}), routes=ROUTES)) == ()
+    recreate = facts(item("web", definition={"network_mode": mode}), routes=ROUTES, strategy=Strategy.RECREATE)
+    assert side_by_side.out_of_reach(recreate) == ()
+
+
+def test_a_port_that_a_service_publishes_itself_cannot_be_the_proxy_s() -> None:
+    published = {"ports": [{"target": 8080, "published": "80", "protocol": "tcp"}]}
+    (found,) = side_by_side.own_ports(facts(item("web", definition=published), routes=ROUTES))
+    assert (found.rule, found.level, found.forceable) == ("port", "refuse", False)
+    assert "web publishes port 80 itself, and the proxy needs it" in found.text
+    assert "[services.web] port" in found.hint
+    carried = {"ports": [{"target": 9999, "published": "80", "protocol": "tcp"}]}
+    assert side_by_side.own_ports(facts(item("web", definition=carried), routes=ROUTES)) == ()
+    other = {"ports": [{"target": 8080, "published": "81", "protocol": "tcp"}]}
+    assert side_by_side.own_ports(facts(item("web", definition=other), routes=ROUTES)) == ()
+    alone = facts(item("web", definition=published), routes=ROUTES, strategy=Strategy.RECREATE)
+    assert side_by_side.own_ports(alone) == ()
 
 
 def test_images_at_hand_are_used_as_ever() -> None:
@@ -197,13 +226,13 @@ def test_a_fixed_address_on_a_network_that_only_release_services_use() -> None:
     """It would be lost without a word: a release's own network has no fixed addresses."""
     fixed = item("api", definition={"networks": {"lan": {"ipv4_address": "172.30.9.10"}}})
     lan = Resource("network", "chat_lan", "bridge", (), False, ("172.30.9.0/24",))
-    (finding,) = preflight.fixed_addresses(facts(fixed, resources=(lan,)))
+    (finding,) = side_by_side.fixed_addresses(facts(fixed, resources=(lan,)))
     assert "api has a fixed address on network lan" in finding.text
     assert not finding.forceable
-    assert preflight.fixed_addresses(facts(fixed, resources=(lan,), strategy=Strategy.RECREATE)) == ()
-    assert preflight.fixed_addresses(facts(fixed)) == (), "an external network"
+    assert side_by_side.fixed_addresses(facts(fixed, resources=(lan,), strategy=Strategy.RECREATE)) == ()
+    assert side_by_side.fixed_addresses(facts(fixed)) == (), "an external network"
     shared = item("redis", definition={"networks": {"lan": None}})
-    assert preflight.fixed_addresses(facts(fixed, shared, resources=(lan,))) == ()
+    assert side_by_side.fixed_addresses(facts(fixed, shared, resources=(lan,))) == ()
     there = replace(facts(fixed, resources=(lan,)))
     there = replace(there, server=replace(there.server, resources=(lan,)))
-    assert preflight.fixed_addresses(there) == ()
+    assert side_by_side.fixed_addresses(there) == ()
