@@ -254,7 +254,9 @@ class TextConsole:
 
     def _show_result(self, event: events.Result) -> None:
         self.close()
-        if event.outcome == "done" and event.proven:
+        if event.text:
+            self.text(" ".join(filter(None, [event.text, seconds(event.seconds), event.url])))
+        elif event.outcome == "done" and event.proven:
             self.text(" ".join(filter(None, ["All fast.", event.release, seconds(event.seconds), event.url])), "green")
         elif event.outcome == "nothing-to-do" and event.release:
             what = f"is a canary already, with {event.canary} % of the visitors" if event.canary else "is live"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allfast.console import JsonConsole, TextConsole, print_failure
-from allfast.events import BasePulled, BuildStep, Failed, Note, ShipProgress, StageBegan, StageEnded
+from allfast.events import BasePulled, BuildStep, Failed, Note, Result, ShipProgress, StageBegan, StageEnded
 from allfast.redact import Redactor
 from allfast.text import printable
 
@@ -87,6 +87,15 @@ def test_a_terminal_gets_no_lines_beside_the_progress_line(shown: TextConsole, m
     for sent in (1, 2):
         shown.emit(ShipProgress("web", sent, 40_000_000, 1.0))
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", "All fast. R1 1.5 s http://x\n"), ("Open for visitors.", "Open for visitors. 1.5 s http://x\n")],
+)
+def test_only_a_release_is_all_fast(capsys: pytest.CaptureFixture[str], text: str, expected: str) -> None:
+    TextConsole(Redactor(), color=False).emit(Result("done", "R1", 1.5, url="http://x", proven=True, text=text))
+    assert capsys.readouterr().out == expected
 
 
 def test_rate_and_time_left_are_of_what_was_sent_now(shown: TextConsole) -> None:
