@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from allfast import events
 from allfast.events import Event
 from allfast.redact import Redactor
-from allfast.text import megabytes, printable, seconds, verdict
+from allfast.text import megabytes, printable, seconds, time_left, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 STAGE_WIDTH = 10
 RESULT_MARKS = {"right": "ok", "wrong": "WRONG"}
+#: Seconds after which a line tells how far a shipment is, where no progress line is seen.
+SHIP_LINE = 15.0
+#: The names that BuildKit gives to steps of a Dockerfile: `[1/7] FROM x`, `[linux/amd64 build 2/5] RUN y`.
+_NUMBERED = re.compile(r"\[([^\]]* )?\d+/\d+\]")
 
 
 class JsonConsole:
@@ -59,9 +66,18 @@ class JsonConsole:
 class TextConsole:
     """Lines for people; on a terminal with colour and a progress line that is overwritten."""
 
-    def __init__(self, redactor: Redactor, *, verbose: bool = False, color: bool | None = None) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        *,
+        verbose: bool = False,
+        color: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.redactor = redactor
         self._verbose = verbose
+        self._clock = clock
+        self._shipping: float | None = None  # since when, or when a line told of it; None: nothing is on its way
         self._color = color
         self._rich: RichConsole | None = None
         self._status: Status | None = None
@@ -156,7 +172,8 @@ class TextConsole:
             self._line("note", prefix + event.text)
 
     def _show_build_step(self, event: events.BuildStep) -> None:
-        self._steps[event.service] = f"{event.service} [{event.step}/{event.steps}] {event.text}"
+        number = "" if _NUMBERED.match(event.text) else f"[{event.step}/{event.steps}] "
+        self._steps[event.service] = f"{event.service} {number}{event.text}"
         self._progress("build", "  ".join(self._steps.values()))
         if self._verbose and not event.cached:
             self._line("build", self._steps[event.service])
@@ -175,12 +192,25 @@ class TextConsole:
         whole = ""
         if event.all_total > event.total:
             whole = f"; all images: {megabytes(event.all_sent)} of {megabytes(event.all_total)}"
-            whole += _time_left(event.all_total - event.all_sent, rate)
+            whole += time_left(event.all_total - event.all_sent, rate)
         wire = f", {megabytes(event.wire)} on the wire" if event.wire else ""
-        left = _time_left(event.total - event.sent, rate)
-        self._progress("ship", f"{event.service}: {megabytes(event.sent)}{of}, {megabytes(rate)}/s{left}{wire}{whole}")
+        left = time_left(event.total - event.sent, rate)
+        words = f"{event.service}: {megabytes(event.sent)}{of}, {megabytes(rate)}/s{left}{wire}{whole}"
+        self._progress("ship", words)
         if event.sent >= event.total:
             self._under_way.pop("ship")  # while others are built, the line speaks of them alone from now on
+            self._shipping = None
+        elif not self.rich.is_terminal:
+            self._ship_line(words)
+
+    def _ship_line(self, words: str) -> None:
+        """Tell the readers of a log that something goes on, but not of what is soon done."""
+        now = self._clock()
+        if self._shipping is None:
+            self._shipping = now
+        elif now - self._shipping >= SHIP_LINE:
+            self._shipping = now
+            self._line("ship", words)
 
     def _show_pull(self, event: events.BasePulled) -> None:
         name, _, digest = event.image.partition("@")
@@ -224,16 +254,14 @@ class TextConsole:
 
     def _show_result(self, event: events.Result) -> None:
         self.close()
-        if event.outcome == "done" and event.proven:
+        if event.text:
+            self.text(" ".join(filter(None, [event.text, seconds(event.seconds), event.url])))
+        elif event.outcome == "done" and event.proven:
             self.text(" ".join(filter(None, ["All fast.", event.release, seconds(event.seconds), event.url])), "green")
         elif event.outcome == "nothing-to-do" and event.release:
             what = f"is a canary already, with {event.canary} % of the visitors" if event.canary else "is live"
             text = f"Nothing to do: {event.release} {what}, proven and healthy."
             self.text(" ".join(filter(None, [text, event.url])), "green")
-
-
-def _time_left(size: int, rate: float) -> str:
-    return f", {seconds(size / rate)} left" if rate and size > 0 else ""
 
 
 _SHOW: dict[type[Event], Any] = {

@@ -177,6 +177,7 @@ class Result(Event):
     proven: bool = False
     to_switch: float | None = None  # seconds from the lock to where visitors got the release; None: not switched
     canary: int = 0  # percent of the visitors that the release gets, 0 where it gets all or none
+    text: str = ""  # what was done, in a sentence, where the run was not about bringing a release to the visitors
 
 
 #: Shows an event; from any thread.

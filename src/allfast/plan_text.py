@@ -58,14 +58,19 @@ def _to_send(items: list[dict[str, Any]]) -> list[str]:
 
 
 def _amount(item: dict[str, Any]) -> str:
+    """What is certain comes first: what builds like it took says little of a change that is larger than theirs."""
     about = f"about {megabytes(item['expected'])}" if item["expected"] is not None else ""
     if item["pulled"]:
         return f"nothing (the server pulls {item['pulled']})"
     if item["most"] is not None:
-        most = f"at most {megabytes(item['most'])}"
-        layers = f"{item['layers']} of {item['of']} layers"
-        return f"{about} ({layers}, {most}, as builds like this one before)" if about else f"{most} ({layers})"
-    return f"{about} (as builds like this one before)" if about else "(known when it is built)"
+        before = f"; builds like it took {about}" if about else ""
+        return f"at most {megabytes(item['most'])} ({item['layers']} of {item['of']} layers{before})"
+    if not about:
+        return "(known when it is built)"
+    if item["changed"] is None:
+        return f"{about} if it changes as builds before did"
+    large = f"; its changed files have {megabytes(item['changed'])}" if item["changed"] > item["expected"] else ""
+    return f"{about} (as builds like this one before{large})"
 
 
 def _data(data: list[dict[str, Any]]) -> list[str]:

@@ -21,6 +21,11 @@ def seconds(value: float) -> str:
     return f"{value // 60:.0f} min {value % 60:02.0f} s"
 
 
+def time_left(size: int, rate: float) -> str:
+    """What is left of `size` bytes at `rate` bytes a second, as a clause; "" where that is not known, or nothing."""
+    return f", {seconds(size / rate)} left" if rate and size > 0 else ""
+
+
 def megabytes(value: float) -> str:
     """A size in bytes, in decimal units: `812 B`, `60.3 kB`, `15.0 MB`, `4.70 GB`."""
     if value < 1000:

@@ -67,7 +67,7 @@ from tests.contract.compose_projects import SEEN, TOML, problem, service
         (
             service("security_opt: ['seccomp:./profile.json']"),
             TOML,
-            "services.web.security_opt[0]: makes Compose read or run something of this machine",
+            'services.web.security_opt[0]: "seccomp:',
             "seccomp-profile",
         ),
         (service("volumes: ['~/data:/data']"), TOML, "~ in the source of /data is your home folder", "absolute path"),

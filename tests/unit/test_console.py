@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allfast.console import JsonConsole, TextConsole, print_failure
-from allfast.events import BasePulled, BuildStep, Failed, Note, ShipProgress, StageBegan, StageEnded
+from allfast.events import BasePulled, BuildStep, Failed, Note, Result, ShipProgress, StageBegan, StageEnded
 from allfast.redact import Redactor
 from allfast.text import printable
 
@@ -51,6 +51,51 @@ def test_the_progress_line_shows_builds_and_what_is_sent_beside_them(shown: Text
     shown.emit(ShipProgress("api", 30_000_000, 30_000_000, 6.0))
     shown.emit(STEP)
     assert line(shown) == "build: web [2/3] RUN make", "what is sent is under way no more"
+
+
+@pytest.mark.parametrize("name", ["[1/7] FROM x", "[build 2/5] RUN y", "[linux/amd64 build 2/5] COPY . ."])
+def test_a_step_that_bears_its_number_gets_no_other(shown: TextConsole, name: str) -> None:
+    shown.emit(BuildStep("web", name, 3, 9))
+    assert line(shown) == f"build: web {name}"
+    shown.emit(BuildStep("web", "[auth] library/x:pull token", 3, 9))
+    assert line(shown) == "build: web [3/9] [auth] library/x:pull token"
+
+
+def test_a_log_hears_of_a_long_shipment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    now = 100.0
+    console = TextConsole(Redactor(), color=False, clock=lambda: now)
+
+    def told(second: float, sent: int) -> list[str]:
+        nonlocal now
+        now = 100.0 + second
+        console.emit(ShipProgress("web", sent, 40_000_000, second))
+        return capsys.readouterr().out.splitlines()
+
+    assert told(0, 0) == told(14.9, 14_000_000) == []
+    assert told(15, 15_000_000) == ["ship      web: 15.0 MB of 40.0 MB, 1.0 MB/s, 25 s left"]
+    assert told(29, 29_000_000) == []
+    assert told(30, 30_000_000) == ["ship      web: 30.0 MB of 40.0 MB, 1.0 MB/s, 10 s left"]
+    assert told(60, 40_000_000) == [], "it is told that it was shipped"
+    assert told(70, 1) == told(84, 2) == [], "another image, which may be soon done"
+
+
+def test_a_terminal_gets_no_lines_beside_the_progress_line(shown: TextConsole, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(shown, "_clock", iter((0.0, 60.0)).__next__)
+    monkeypatch.setattr(shown, "text", lambda text, _style="": told.append(text))
+    for sent in (1, 2):
+        shown.emit(ShipProgress("web", sent, 40_000_000, 1.0))
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", "All fast. R1 1.5 s http://x\n"), ("Open for visitors.", "Open for visitors. 1.5 s http://x\n")],
+)
+def test_only_a_release_is_all_fast(capsys: pytest.CaptureFixture[str], text: str, expected: str) -> None:
+    TextConsole(Redactor(), color=False).emit(Result("done", "R1", 1.5, url="http://x", proven=True, text=text))
+    assert capsys.readouterr().out == expected
 
 
 def test_rate_and_time_left_are_of_what_was_sent_now(shown: TextConsole) -> None:

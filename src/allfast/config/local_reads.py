@@ -39,11 +39,13 @@ def of_service(definition: Mapping[str, Any]) -> Iterator[str]:
 def refuse_local_reads(name: str, definition: Mapping[str, Any]) -> None:
     """Raises ConfigError where a service, as it goes to the server, needs something of this machine to be started."""
     for place in of_service(definition):
+        hint, value = "take it out: nothing of this machine is there when the service is started again", ""
         if place.startswith("security_opt"):
-            hint = 'give the engine the profile on the server ("seccomp-profile" of its daemon.json), and take this out'
-        else:
-            hint = "take it out: nothing of this machine is there when the service is started again"
-        text = f"services.{name}.{place}: makes Compose read or run something of this machine at each start"
+            hint = "take it out: the engine's own profile is used then, or the one that the server's engine was given"
+            hint += ' ("seccomp-profile" of its daemon.json)'
+            number = int(place.removeprefix("security_opt[").removesuffix("]"))
+            value = f'"{definition["security_opt"][number]}" '
+        text = f"services.{name}.{place}: {value}makes Compose read or run something of this machine at each start"
         raise ConfigError(text, hint=hint)
 
 

@@ -28,6 +28,7 @@ class Changes:
     files: tuple[str, ...] = ()  # all context files that differ, sorted (also the dependencies)
     share: float = 0.0
     secrets: tuple[str, ...] = ()  # ids of build secrets that came or went
+    size: int = 0  # bytes of the files that were added or changed, as they are now
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class ToSend:
     of: int | None = None
     most: int | None = None  # bytes of these layers, unpacked: less travels
     expected: int | None = None  # bytes on the wire: what images that were built in the same way took; None: none was
+    changed: int | None = None  # bytes of the files that changed, of an image that is to be built; None: not known
     pulled: str = ""  # nobody builds it and the server lacks it: the reference that the server pulls; nothing is sent
 
 

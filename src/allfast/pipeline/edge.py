@@ -170,6 +170,12 @@ def is_closed(context: Context) -> bool:
     return context.project.deployment in of(context).look().closed
 
 
+def key_of_closed(context: Context) -> str:
+    """The key of who may in while visitors get the page, "" where they do not."""
+    state = of(context).look()
+    return state.key if context.project.deployment in state.closed else ""
+
+
 def close(context: Context, page: str, token: str) -> None:
     """Give visitors a page (HTML) instead of the application, but those who bear the key `token`."""
     edge = of(context)

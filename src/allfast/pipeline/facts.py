@@ -33,6 +33,7 @@ from allfast.source import inputs as build_inputs
 from allfast.source.bases import Bases, inspect_local, resolve_bases
 from allfast.source.checkout import exported
 from allfast.source.registry import ask_registry
+from allfast.source.sizes import changed_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Snapshot:
         """The same commit against the server's state of now."""
         context.set_clock(server.clock)
         proxy = _survey(context, self.model, self.facts.routes, server)
-        services = _services(context, self.model, self.sources.inputs, server.live)
+        services = _services(context, self.checkout, self.model, self.sources.inputs, server.live)
         facts = dataclasses.replace(
             self.facts,
             server=server,
@@ -99,7 +100,7 @@ def gather(context: Context, revision: str) -> Iterator[Snapshot]:
             context.certificate = read_certificate(project.config, project.target_name, secured)
             context.redactor.add({context.certificate.key} - {""})
             proxy = _survey(context, model, wanted, found)
-            services = _services(context, model, sources.inputs, found.live)
+            services = _services(context, checkout, model, sources.inputs, found.live)
             facts = Facts(
                 deployment=project.deployment,
                 target=project.target_name,
@@ -233,9 +234,9 @@ class _Inputs:
 
 
 def _services(
-    context: Context, model: ComposeModel, inputs: dict[str, BuildInputs], live: Release | None
+    context: Context, checkout: Path, model: ComposeModel, inputs: dict[str, BuildInputs], live: Release | None
 ) -> tuple[ServiceFacts, ...]:
-    changes = _Changes(live, context.server.inputs, context.project.config.toml.dependency_files)
+    changes = _Changes(checkout, live, context.server.inputs, context.project.config.toml.dependency_files)
     found = []
     for service in model.services:
         settings = context.project.config.service(service.name)
@@ -259,24 +260,26 @@ def _services(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
 class _Changes:
     """What changed against the live release; the live inputs are asked for only where their digest differs."""
 
-    def __init__(
-        self, live: Release | None, ask: Callable[[str], BuildInputs | None], dependency_files: tuple[str, ...]
-    ) -> None:
-        self._live, self._ask, self._dependency_files = live, ask, dependency_files
+    checkout: Path
+    live: Release | None
+    ask: Callable[[str], BuildInputs | None]
+    dependency_files: tuple[str, ...]
 
     def of(self, service: Service, new: BuildInputs | None) -> Changes | None:
-        recorded = self._live.service(service.name) if self._live else None
+        recorded = self.live.service(service.name) if self.live else None
         if new is None or recorded is None or not recorded.inputs:
             return None
         if recorded.inputs == new.digest:
             return Changes()
-        old = self._ask(recorded.inputs)
+        old = self.ask(recorded.inputs)
         if old is None or service.build is None:
             return None
-        return build_inputs.changes(old, new, self._dependency_files, context=service.build.context)
+        found = build_inputs.changes(old, new, self.dependency_files, context=service.build.context)
+        return dataclasses.replace(found, size=changed_size(self.checkout, service.build, new, found.files))
 
 
 def _preflight(project: Project, commit: Commit, model: ComposeModel) -> tuple[Finding, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 from allfast import events
 from allfast.config.load import place
@@ -21,7 +22,7 @@ PAGE = """<!doctype html>
 
 
 def maintenance(context: Context, *, on: bool, wait: bool) -> events.Result:
-    """Close the application for visitors, or open it again.
+    """Close the application for visitors, or open it again. Closed once more, it has the new page and the former key.
 
     Raises:
         RefusedError: nothing is deployed, or it is not behind the proxy; somebody else holds the lock.
@@ -35,16 +36,27 @@ def maintenance(context: Context, *, on: bool, wait: bool) -> events.Result:
         live = _require_proxy(facts)
         if not on and not edge.is_closed(context):
             context.note("it is open")
-            return run.result(context, "done", live)
+            return _result(context, live, on=on)
         with run.recorded(context, "maintenance", {"on": on}, live.id):
             if on:
-                token = secrets.token_urlsafe(16)
-                edge.close(context, page, token)
-                context.note(f"visitors get the page; requests with the header {KEY}: {token} pass")
+                _close(context, page)
             else:
                 edge.open_again(context)
                 context.note("visitors get the application again")
-    return run.result(context, "done", live)
+    return _result(context, live, on=on)
+
+
+def _close(context: Context, page: str) -> None:
+    former = edge.key_of_closed(context)  # others may be working with it
+    token = former or secrets.token_urlsafe(16)
+    edge.close(context, page, token)
+    state = "it was closed already, and its key stays" if former else "visitors get the page"
+    context.note(f"{state}; requests with the header {KEY}: {token} pass")
+
+
+def _result(context: Context, live: Release, *, on: bool) -> events.Result:
+    """The last event; its words are its own, because nothing was brought to the visitors and proven."""
+    return replace(run.result(context, "done", live), text="Closed for maintenance." if on else "Open for visitors.")
 
 
 def _require_proxy(facts: ServerFacts) -> Release:

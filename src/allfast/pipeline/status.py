@@ -126,6 +126,7 @@ def status_lines(status: Status) -> list[str]:
     else:
         commit = f"{live.commit.short} {live.commit.subject}"
         lines.append(f"  live     {live.id}  {commit}" + ("" if live.proven else "  NOT PROVEN"))
+        lines += _serving(status)
         lines += _canary(status)
         if status.local_commit:
             same = status.local_commit == live.commit.sha
@@ -134,8 +135,6 @@ def status_lines(status: Status) -> list[str]:
     lines += _routes(live) if live else []
     lines += [f"  version  {f.service}: {f.text}: {verdict(f.result)}" for f in status.versions]
     lines += [f"  drift    {name}: {text}" for name, text in status.drift.items()]
-    if status.serving and status.serving != (live.id if live else "") and not status.unrecorded:
-        lines.append(f"  serving  {status.serving}  NOT PROVEN: visitors get it, and its run never came to the proof")
     if status.closed:
         lines.append("  closed   for maintenance: visitors get the page; `allfast maintenance off` opens it again")
     if status.unfinished:
@@ -148,9 +147,22 @@ def status_lines(status: Status) -> list[str]:
 
 def _without_live(status: Status) -> list[str]:
     if not status.unrecorded:
-        return ["  nothing is deployed here yet"]
+        return _serving(status) or ["  nothing is deployed here yet"]
     runs = f"the proxy leads to {status.serving}" if status.serving else f"{', '.join(status.unrecorded)} run"
     return [f"  the ledger knows no release, but {runs}", f"  {LOST}"]
+
+
+def _serving(status: Status) -> list[str]:
+    """The release that visitors get, where it is another one than the ledger has as live."""
+    if not _unproven(status, status.serving):
+        return []
+    return [f"  serving  {status.serving}  NOT PROVEN: visitors get it, and its run has not come to the proof"]
+
+
+def _unproven(status: Status, release: str) -> bool:
+    """Whether this is a release that visitors get without that it was recorded as live."""
+    live = status.live.id if status.live else ""
+    return bool(release) and release == status.serving != live and not status.unrecorded
 
 
 def _canary(status: Status) -> list[str]:
@@ -179,6 +191,8 @@ def _standing(status: Status, container: Container) -> str:
         return ""
     if status.canary and container.release == status.canary.id:
         return "canary"
+    if _unproven(status, container.release):
+        return "gets the visitors"
     if container.release not in status.retired:
         return "unrecorded" if status.unrecorded else "left over"
     return "warm" if container.state == "running" else "retired"

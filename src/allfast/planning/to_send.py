@@ -21,7 +21,9 @@ def to_send(facts: Facts, services: Sequence[ServicePlan], data: Sequence[DataPl
 
 def _of(facts: Facts, name: str, plan: ServicePlan) -> ToSend:
     if plan.method is not Method.REUSE:
-        return ToSend(name, expected=_took(facts, name, plan.method))
+        item = facts.get(name)
+        changed = item.changes.size if item is not None and item.changes is not None else None
+        return ToSend(name, expected=_took(facts, name, plan.method), changed=changed)
     missing = next((one for one in facts.missing if one.image == plan.image), None)
     if missing is None:
         return ToSend(name)

@@ -46,6 +46,15 @@ def test_what_needs_this_machine_is_named(definition: dict[str, Any], place: str
         guard_stored("R", json.dumps({"services": services}))
 
 
+def test_a_profile_is_named_and_can_be_taken_out() -> None:
+    with pytest.raises(ConfigError) as refused:
+        refuse_local_reads("web", {"security_opt": ["label:disable", "seccomp:./x.json"]})
+    assert str(refused.value).startswith('services.web.security_opt[1]: "seccomp:./x.json" makes Compose read')
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith("take it out")
+    assert "daemon.json" in refused.value.hint
+
+
 @pytest.mark.parametrize("top", ["include", "models"])
 def test_the_parts_beside_the_services(top: str) -> None:
     assert list(local_reads({top: ["/root/compose.yaml"], "services": {"good": HARMLESS}})) == [top]

@@ -33,8 +33,26 @@ def test_a_build_is_expected_to_take_what_builds_like_it_took() -> None:
     took = (sent("web", 9_000, 2), sent("web", 1_000, 3), sent("web", 5_000, 4), sent("web", None, 5))
     other = (sent("web", 70_000_000, 6, Method.CLEAN), sent("api", 7, 7))
     plan = plan_of(live_facts(edited("web", "page.tsx"), images=(image("web"), image("api"), *took, *other)))
-    assert plan.to_send == (ToSend("web", expected=5_000),)
+    assert plan.to_send == (ToSend("web", expected=5_000, changed=0),)
     assert "  to send: web about 5.0 kB (as builds like this one before)" in plan_lines(dataclasses.asdict(plan))
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (5_000, "about 5.0 kB (as builds like this one before)"),
+        (200_000_000, "about 5.0 kB (as builds like this one before; its changed files have 200.0 MB)"),
+        (None, "about 5.0 kB if it changes as builds before did"),
+    ],
+)
+def test_a_change_that_is_larger_than_those_before_is_told(size: int | None, said: str) -> None:
+    changed = edited("web", "film.mp4", size=size or 0)
+    if size is None:
+        changed = dataclasses.replace(changed, changes=None)
+    took = (sent("web", 5_000, 2), sent("web", 5_000, 3, Method.CLEAN))
+    plan = plan_of(live_facts(changed, images=(image("web"), image("api"), *took)))
+    assert plan.to_send == (ToSend("web", expected=5_000, changed=size),)
+    assert f"  to send: web {said}" in plan_lines(dataclasses.asdict(plan))
 
 
 def test_an_image_that_is_here_takes_at_most_its_missing_layers() -> None:
@@ -62,7 +80,7 @@ def test_an_image_that_is_here_takes_what_is_known_of_such_ones_where_that_is_le
         )
         words += [line for line in plan_lines(dataclasses.asdict(plan)) if "to send" in line]
     assert words == [
-        "  to send: web about 5.0 kB (2 of 7 layers, at most 1.3 MB, as builds like this one before)",
+        "  to send: web at most 1.3 MB (2 of 7 layers; builds like it took about 5.0 kB)",
         "  to send: web at most 4.0 kB (2 of 7 layers)",
     ]
 
@@ -87,7 +105,7 @@ def test_what_may_be_there_under_another_name_is_not_said_to_be_pulled(reference
 
 def test_a_service_that_keeps_its_container_pulls_nothing() -> None:
     """Its tag may be gone from the server: the container runs on."""
-    assert plan_of(live_facts(edited("web", "page.tsx"), image_refs=())).to_send == (ToSend("web"),)
+    assert plan_of(live_facts(edited("web", "page.tsx"), image_refs=())).to_send == (ToSend("web", changed=0),)
     changed = item("redis", image="redis:8", settings="other")
     assert plan_of(live_facts(changed)).to_send == ()
     assert plan_of(live_facts(changed), data=True).to_send == (ToSend("redis", pulled="redis:8"),)
