@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from allfast.model.service import Build, BuildInputs
@@ -19,7 +20,13 @@ def changed_size(checkout: Path, build: Build, inputs: BuildInputs, changed: Ite
     """
     wanted = set(changed)
     places = {key: place for key, place in _places(build, inputs) if key in wanted}
-    return sum((checkout / place).lstat().st_size for place in places.values())
+    return sum(_size(checkout / place) for place in places.values())
+
+
+def _size(file: Path) -> int:
+    with suppress(OSError):  # it is told to a person, who is not to wait for it in vain
+        return file.lstat().st_size
+    return 0
 
 
 def _places(build: Build, inputs: BuildInputs) -> Iterator[tuple[str, str]]:
