@@ -30,7 +30,7 @@ server: setup ## Start a test server to play with, and say how to reach it
 
 .PHONY: test
 test: setup ## The whole suite: unit, contract and end-to-end tests (ARGS="-k name" for some)
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS) || $(PYTHON) -m scripts.again $$?
+	@export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS) || $(PYTHON) -m scripts.again $$?
 
 .PHONY: unit
 unit: $(VENV)/ready ## The unit tests alone: no Docker, some seconds
