@@ -24,28 +24,27 @@ def local_reads(document: Mapping[str, Any]) -> Iterator[str]:
     """The places, as `services.web.env_file`; `document` is one that is to be started (see document.py)."""
     yield from (key for key in _TOP if document.get(key))
     for name, one in (document.get("services") or {}).items():
-        yield from (f"services.{name}.{place}" for place in of_service(one))
+        yield from (f"services.{name}.{place}" for place, _ in of_service(one))
 
 
-def of_service(definition: Mapping[str, Any]) -> Iterator[str]:
-    """The same of one service, as `env_file`."""
-    yield from (key for key in _OF_A_SERVICE if definition.get(key))
+def of_service(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same of one service, as `env_file`; and the option where it is one of many, else ""."""
+    yield from ((key, "") for key in _OF_A_SERVICE if definition.get(key))
     for number, option in enumerate(definition.get("security_opt") or ()):
         key, _, value = str(option).replace("=", ":", 1).partition(":")
         if key == "seccomp" and value not in _BUILT_IN:
-            yield f"security_opt[{number}]"
+            yield f"security_opt[{number}]", str(option)
 
 
 def refuse_local_reads(name: str, definition: Mapping[str, Any]) -> None:
     """Raises ConfigError where a service, as it goes to the server, needs something of this machine to be started."""
-    for place in of_service(definition):
-        hint, value = "take it out: nothing of this machine is there when the service is started again", ""
-        if place.startswith("security_opt"):
+    for place, option in of_service(definition):
+        hint = "take it out: nothing of this machine is there when the service is started again"
+        if option:
             hint = "take it out: the engine's own profile is used then, or the one that the server's engine was given"
             hint += ' ("seccomp-profile" of its daemon.json)'
-            number = int(place.removeprefix("security_opt[").removesuffix("]"))
-            value = f'"{definition["security_opt"][number]}" '
-        text = f"services.{name}.{place}: {value}makes Compose read or run something of this machine at each start"
+        shown = f'"{option}" ' if option else ""
+        text = f"services.{name}.{place}: {shown}makes Compose read or run something of this machine at each start"
         raise ConfigError(text, hint=hint)
 
 

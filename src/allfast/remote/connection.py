@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import Any, TypeVar
 
 from allfast.agent.engine import Engine, EngineUnreachable
@@ -29,6 +30,7 @@ class Connection:
         self._channel = channel
         self._mutex = threading.Lock()
         self._engine: Engine | None = None
+        self._docker_config: Path | None = None
 
     @property
     def hostname(self) -> str:
@@ -43,8 +45,10 @@ class Connection:
     def docker_env(self) -> dict[str, str]:
         """The environment of a docker command for this server's engine: none of the user's variables, nor logins."""
         kept = {name: os.environ[name] for name in _DOCKER_NEEDS if name in os.environ}
-        config = docker_config.without_logins(self._transport.folder)
-        return {**kept, "DOCKER_HOST": f"unix://{self.engine.path}", "DOCKER_CONFIG": str(config)}
+        with self._mutex:
+            if self._docker_config is None:
+                self._docker_config = docker_config.without_logins(self._transport.folder)
+        return {**kept, "DOCKER_HOST": f"unix://{self.engine.path}", "DOCKER_CONFIG": str(self._docker_config)}
 
     @property
     def engine(self) -> Engine:

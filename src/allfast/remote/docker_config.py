@@ -22,9 +22,7 @@ def without_logins(folder: Path) -> Path:
     made.mkdir(mode=0o700, exist_ok=True)
     user = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser()
     plugins = [str(user / "cli-plugins"), *_extra_plugins(user / "config.json")]
-    draft = made / f"{os.urandom(4).hex()}.new"  # several threads may come here at once
-    draft.write_text(json.dumps({**_NO_LOGIN, "cliPluginsExtraDirs": plugins}))
-    draft.replace(made / "config.json")
+    (made / "config.json").write_text(json.dumps({**_NO_LOGIN, "cliPluginsExtraDirs": plugins}))
     return made
 
 

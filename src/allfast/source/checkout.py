@@ -171,7 +171,7 @@ def _module(modules: Path, name: str, whole: str) -> Path:
     if pure.is_absolute() or ".." in pure.parts or not git_dir.resolve().is_relative_to(modules.resolve()):
         raise RefusedError(
             f".gitmodules: the name {name!r} of the submodule {whole} leads out of {modules}",
-            hint='Find out who wrote it; a usual name is the path: [submodule "path/of/it"]',
+            hint='find out who wrote it; a usual name is the path: [submodule "path/of/it"]',
         )
     return git_dir
 
