@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.transfer.bed import Bed
@@ -77,7 +76,7 @@ class Prepared:
         server.stop_dockerd()
         server.exec(["bash", "-c", script, "bash", way], timeout=SECONDS)
         server.start_dockerd()
-        wait_until(self._healthy(), f"the containers of {server.name}", SECONDS)
+        wait_until(self._healthy, f"the containers of {server.name}", SECONDS)
 
-    def _healthy(self) -> Callable[[], bool]:
-        return lambda: not self.bed.server.docker("ps", "-q", "--filter", "health=starting").stdout.strip()
+    def _healthy(self) -> bool:
+        return not self.bed.server.docker("ps", "-q", "--filter", "health=starting").stdout.strip()
