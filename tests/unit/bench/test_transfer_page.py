@@ -93,7 +93,7 @@ def test_the_page_has_all_works_and_says_what_is_computed(tmp_path: Path) -> Non
     results = Kept(tmp_path / "x.json", ABOUT, typical())
     files = document.write(tmp_path, results, TRIPS)
     page = (tmp_path / "bench.md").read_text()
-    big, alone = 2 * 3 * 4, 2 * 4  # both other ways of three big images on four lines; allfast of two
+    big, alone = 2 * 4 * 4, 2 * 4  # both other ways of four big images on four lines; allfast of two
     assert page.count("≈") == big + alone + 1, "and the explanation"
     for trip in TRIPS:
         for work in trip.works:
