@@ -31,6 +31,13 @@ def containers(server: Server, app: TinyApp) -> dict[str, str]:
     return found
 
 
+def of_release(server: Server, release: str, *, running: bool = True) -> dict[str, str]:
+    """Service -> container of a release, those that run alone unless told otherwise."""
+    label, form = f"label=allfast.release={release}", '{{.Label "allfast.service"}} {{.Names}}'
+    listed = server.docker("ps", "--filter", label, "--format", form, *([] if running else ["--all"])).stdout
+    return dict(line.split() for line in listed.splitlines())
+
+
 def inspect(server: Server, container: str) -> dict[str, Any]:
     """What the server's engine knows of a container."""
     found: dict[str, Any] = json.loads(server.docker("inspect", container).stdout)[0]

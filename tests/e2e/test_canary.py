@@ -13,7 +13,7 @@ from testbed.common import wait_until
 from testbed.traffic import Target, Traffic
 from tests.e2e.conftest import file_of
 from tests.e2e.harness import Outcome
-from tests.e2e.looks import replace
+from tests.e2e.looks import of_release, replace
 from tests.e2e.visitors import Visitor, fresh, site, somebody
 
 pytestmark = pytest.mark.e2e
@@ -53,8 +53,7 @@ def states(machine: Bed) -> dict[str, str]:
 
 def running(machine: Bed, release: str) -> set[str]:
     """The services of a release that run."""
-    words = ["ps", "--filter", f"label=allfast.release={release}", "--format", '{{.Label "allfast.service"}}']
-    return set(machine.server.docker(*words).stdout.split())
+    return set(of_release(machine.server, release))
 
 
 def test_a_canary_from_its_start_to_its_promotion(machine: Bed) -> None:

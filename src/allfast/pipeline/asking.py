@@ -126,16 +126,8 @@ def page(context: Context, services: Sequence[ReleaseService], via: Via, side: M
     url = context.project.target.url
     if url is None or via is Via.SERVER or any(s.version is not None and s.commit for s in services):
         return []
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            status, _, _ = http.get(url + "/", headers=side)
-            judged = version.judge_page(status)
-        except http.CouldNotAsk as error:
-            judged = version.Judged("could-not-be-asked", f"no reply ({error.message})", again=True)
-        if not judged.again or time.monotonic() >= deadline:
-            return [Finding("url", "", judged.result, f"{judged.text} through {urlsplit(url).netloc}")]
-        time.sleep(PAUSE_SECONDS)
+    judged = _judged(lambda: version.judge_page(http.get(url + "/", headers=side)[0]), PATIENCE_SECONDS)
+    return [Finding("url", "", judged.result, f"{judged.text} through {urlsplit(url).netloc}")]
 
 
 def _plain(release: Release, service: ReleaseService, path: str) -> Iterator[Route]:
@@ -183,16 +175,21 @@ class _Asking:
         return Finding("version", self.service.name, judged.result, f"{judged.text} through the proxy")
 
     def _ask(self, get: Callable[[], version.Reply], *, through: bool = False) -> version.Judged:
-        """Ask until the answer is final, or patience ends."""
-        deadline = time.monotonic() + self.patience
-        while True:
-            try:
-                judged = version.judge(get(), self.where, self.service.commit, through=through)
-            except http.CouldNotAsk as error:
-                judged = version.Judged("could-not-be-asked", f"no reply ({error.message})", again=True)
-            if not judged.again or time.monotonic() >= deadline:
-                return judged
-            time.sleep(PAUSE_SECONDS)
+        where, commit = self.where, self.service.commit
+        return _judged(lambda: version.judge(get(), where, commit, through=through), self.patience)
+
+
+def _judged(ask: Callable[[], version.Judged], patience: float) -> version.Judged:
+    """Ask until the answer is final, or so many seconds are over."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            judged = ask()
+        except http.CouldNotAsk as error:
+            judged = version.Judged("could-not-be-asked", f"no reply ({error.message})", again=True)
+        if not judged.again or time.monotonic() >= deadline:
+            return judged
+        time.sleep(PAUSE_SECONDS)
 
 
 def _url(container: Container, port: int, path: str) -> str:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from allfast.agent import requests
-from allfast.agent.messages import Writer
-from allfast.agent.protocol import MARK, AgentError, Kind
+from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import Call
 from allfast.errors import LockLostError, RemoteError
 from allfast.remote.channel import Channel
@@ -79,13 +78,6 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
     known = {"put": one.put, "echo": one.echo, "refuse": one.refuse, "body": one.echo, **nothing}
     monkeypatch.setattr(requests, "REQUESTS", table(known, "body"))
     return one
-
-
-@pytest.fixture
-def line() -> Iterator[Line]:
-    one = Line()
-    yield one
-    one.close()
 
 
 @pytest.fixture
@@ -196,65 +188,6 @@ def test_what_is_no_message_ends_the_connection(agent: Agent, line: Line) -> Non
         with pytest.raises(RemoteError, match="server: the agent's output is not what it should be: a message that"):
             channel.call("echo", {"text": LARGE})
         assert line.was_cut.wait(10)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"no JSON",
-        b"[" * 100_000,
-        b"{}",
-        b"[]",
-        b'{"hello": 5}',
-        b'{"hello": null}',
-        b'{"hello": null, "error": {"kind": []}}',
-        b"error",
-        b"error nothing-known",
-    ],
-)
-def test_a_greeting_of_another_form_ends_the_connection_at_once(line: Line, said: bytes) -> None:
-    line.agent.sendall(MARK.encode() + said + b"\n")
-    line.channel.open(b"")
-    with pytest.raises(RemoteError, match="server: the agent's output is not what it should be: an answer of another"):
-        line.channel.call("echo")
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b'{"error": 5}',
-        b'{"error": {}}',
-        b'{"error": {"kind": []}}',
-        b'{"id": []}',
-        b'{"id": 1}',
-        b'{"id": 1, "error": null}',
-        b'{"id": 1, "error": {"kind": "x"}}',
-        b'{"id": 1, "note": {}}',
-        b'{"id": 1, "note": {"refused": 1}}',
-        b'{"id": 1, "result": ' + b"[" * 100_000,
-    ],
-)
-def test_an_answer_of_another_form_is_an_error_at_once(line: Line, said: bytes) -> None:
-    """Not the end of the thread that listens, and then silence."""
-
-    def note(value: dict[str, Any]) -> None:
-        if value["refused"]:
-            raise RemoteError("the agent's output is not what it should be")
-
-    line.agent.sendall(MARK.encode() + b'{"hello": {"hostname": "server"}}\n')
-    line.channel.open(b"")
-
-    def answer() -> None:
-        line.agent.recv(4)
-        line.agent.sendall(Writer().frame(said))
-
-    asked = threading.Thread(target=answer, daemon=True)
-    asked.start()
-    with pytest.raises(RemoteError, match="the agent's output is not what it should be"):
-        line.channel.call("echo", note=note)
-    asked.join(10)
-    line.cut()
-    assert line.channel._ended.wait(10)
 
 
 def test_what_the_laptop_sends_and_is_no_message_ends_the_agent(
