@@ -80,6 +80,8 @@ COPY --from=changed /app /app
 """,
 }
 
+#: The web's trips whose Dockerfile copies all that was built at once.
+IN_ONE_LAYER = ("usual", "other")
 #: What the work "a dependency added" adds to the example's web: a package without dependencies of its own.
 PACKAGE = ("zod", "4.1.12")
 
@@ -128,7 +130,7 @@ def _write_web(source: Source, trip: Trip, version: str) -> None:
     image = source.path / "image"
     if version == trip.versions[0]:
         shutil.copytree(WEB, image, ignore=NOT_COPIED)
-        if trip.name == "usual":
+        if trip.name in IN_ONE_LAYER:
             _in_one_layer(source)
     elif version == "line":
         line = (image / "app" / "tagline.ts").read_text()

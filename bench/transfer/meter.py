@@ -63,7 +63,7 @@ class Mark:
 class Meter:
     """Looks ten times a second at the laptop's and the server's processes; a context.
 
-    `laptop` and `server` are process ids: of the containers that hold the engines, and of programs besides.
+    `laptop` and `server` are process ids: of the containers that hold the engines. Programs besides are added.
     """
 
     link: Link

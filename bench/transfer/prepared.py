@@ -13,11 +13,12 @@ FOLDER = "/var/lib/docker/prepared"
 #: Files of layers never change once they are written; all else is copied, for an engine writes it in place.
 KEEP = f"""\
 set -euo pipefail
-mkdir -p {FOLDER}/$1/docker {FOLDER}/$1/lib
+mkdir -p {FOLDER}/$1/docker {FOLDER}/$1/lib {FOLDER}/$1/home
 cd /var/lib/docker
 cp -al overlay2 {FOLDER}/$1/docker/
 find . -mindepth 1 -maxdepth 1 ! -name overlay2 ! -name prepared -exec cp -a -t {FOLDER}/$1/docker {{}} +
 if [ -d /var/lib/allfast ]; then cp -a /var/lib/allfast {FOLDER}/$1/lib; fi
+if [ -d /root/.cache ]; then cp -a /root/.cache {FOLDER}/$1/home; fi
 sync
 """
 #: What was there goes aside, and of it only what is big is removed at once: for minutes after it has lost many files
@@ -32,6 +33,7 @@ rm -rf /var/lib/allfast
 cp -al {FOLDER}/$1/docker/overlay2 .
 find {FOLDER}/$1/docker -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t . {{}} +
 cp -a {FOLDER}/$1/lib/. /var/lib
+cp -a {FOLDER}/$1/home/. /root
 sync
 """
 SECONDS = 300

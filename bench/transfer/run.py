@@ -49,9 +49,10 @@ def measure(names: Sequence[str], options: Options) -> None:
 
 
 def _asked_for_room() -> float:
-    """The scale that the disk of the machine's engine has room for, said where it is not 1."""
+    """The scale that the disks of the machine's engine and of this checkout have room for, said where it is not 1."""
     root = Path(docker("info", "-f", "{{.DockerRootDir}}").stdout.strip())
-    free = shutil.disk_usage(root if root.exists() else Path("/")).free
+    places = (root if root.exists() else Path("/"), CHECKOUT)
+    free = min(shutil.disk_usage(place).free for place in places)
     scale = scale_for(free)
     if scale < 1:
         print(f"{megabytes(free)} are free: made images have {scale:g} of their size", flush=True)
@@ -63,7 +64,8 @@ def _run(trips: Sequence[Trip], results: Kept, end: float) -> None:
     trips = [trip for trip in trips if any(legs([trip], results.samples))]
     if not trips:
         return
-    with tempfile.TemporaryDirectory(prefix="allfast-bench-") as folder, bed(Path(folder)) as machine:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder, bed(Path(folder)) as machine:
         for trip in trips:
             if time.monotonic() < end:
                 _travel(machine, trip, results, end)
@@ -84,7 +86,7 @@ def _travel(machine: Bed, trip: Trip, results: Kept, end: float) -> None:
             if time.monotonic() > end:
                 return
             try:
-                _make_ready(machine, prepared, leg, source, built)
+                _make_ready(machine, prepared, leg, source, built, results)
                 _go(machine, leg, source, built, results)
             except ways.FailedError as error:
                 print(f"  {leg.line.name} {leg.way}: {error}", flush=True)
@@ -99,22 +101,35 @@ def _go(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], re
     with ways.journey(machine, source, built, leg.way) as journey:
         machine.shape(leg.line)
         for work in leg.trip.works:
+            machine.cool()
             sample = ways.way(leg.way).bring(journey, work.version)
             print(f"  {leg.line.name:18} {leg.way:9} {work.name:11} {_told(sample)}", flush=True)
             results.add(work.name, leg.way, leg.line.name, sample)
 
 
-def _make_ready(machine: Bed, prepared: Prepared, leg: Leg, source: images.Source, built: dict[str, str]) -> None:
+def _make_ready(
+    machine: Bed, prepared: Prepared, leg: Leg, source: images.Source, built: dict[str, str], results: Kept
+) -> None:
     """Have what a leg begins with: a new server, or one that has the version before, brought by the same way."""
     machine.shape(UNSHAPED)
     if leg.way in prepared.ways:
         prepared.bring_back(leg.way)
-        return
-    machine.reset()
-    if leg.trip.prepare:
-        with ways.journey(machine, source, built, leg.way) as journey:
-            ways.way(leg.way).prepare(journey, leg.trip.prepare)
-        prepared.keep(leg.way)
+    else:
+        machine.reset()
+        if leg.trip.prepare:
+            _prepare(machine, leg, source, built, results)
+            prepared.keep(leg.way)
+    if leg.trip.elsewhere:
+        machine.forget_sent()
+
+
+def _prepare(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], results: Kept) -> None:
+    with ways.journey(machine, source, built, leg.way) as journey:
+        sample = ways.way(leg.way).prepare(journey, leg.trip.prepare)
+    first = next((work for work in leg.trip.told if work not in leg.trip.works), None)
+    if first and sample and (first.name, leg.way, UNSHAPED.name) not in results.samples:
+        print(f"  {UNSHAPED.name:18} {leg.way:9} {first.name:11} {_told(sample)}", flush=True)
+        results.add(first.name, leg.way, UNSHAPED.name, sample)
 
 
 def _told(sample: Sample) -> str:

@@ -10,7 +10,9 @@ from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, TRIPS, UNSH
 from bench.transfer.results import Figures
 
 #: The one-line change, of the example as it is built, and of the same in one layer.
-LINE_CHANGED = tuple(work for trip in TRIPS for work in trip.works if work.version == "line")
+LINE_CHANGED = tuple(work for trip in TRIPS if not trip.elsewhere for work in trip.works if work.version == "line")
+#: All that is measured of the largest image.
+LARGEST = next(trip.told for trip in TRIPS if trip.name == "large")
 #: The work in which nothing is to be shipped.
 SAME = "same"
 SLOW = tuple(line for line in LINES if line.rate == 20e6)
@@ -30,11 +32,13 @@ class Target:
     @property
     def verdict(self) -> str:
         """In a word."""
-        return "not measured" if self.reached is None else "pass" if self.reached else "MISS"
+        if self.reached is None:
+            return "not all measured" if self.found else "not measured"
+        return "pass" if self.reached else "MISS"
 
 
 def targets(figures: Figures) -> list[Target]:
-    """All of them, in the order of the issue."""
+    """All of them, in the order of the page."""
     return [
         *(target for work in LINE_CHANGED for target in (*_bytes(figures, work), *_seconds(figures, work))),
         _nowhere_slower(figures, "every change", [work for work in _compared() if work.name != SAME]),
@@ -73,7 +77,7 @@ def _seconds(figures: Figures, work: Work) -> Iterator[Target]:
 
 
 def _anywhere(figures: Figures, work: Work) -> Target:
-    what = f"{work.title}: on the server in under 3 s, whatever the line"
+    what = f"{work.title}: on the server in under 3 s (stage `ship`), whatever the line"
     taken = [figures.median(work.name, ALLFAST, "seconds", line) for line in LINES]
     known = [one for one in taken if one is not None]
     if not known:
@@ -111,8 +115,14 @@ def _nowhere_slower(figures: Figures, which: str, works: Sequence[Work]) -> Targ
 
 def _memory(figures: Figures) -> Iterator[Target]:
     for side, bound in (("laptop", 200), ("server", 150)):
-        found = figures.median("large", ALLFAST, f"memory_{side}")
-        yield _below(f"the largest image: peak memory under {bound} MB on the {side}", found, bound * MB, megabytes)
+        peaks = [figures.median(work.name, ALLFAST, f"memory_{side}") for work in LARGEST]
+        found = max((peak for peak in peaks if peak is not None), default=None) if None not in peaks else None
+        yield _below(
+            f"the largest image, first deploy and change: peak memory under {bound} MB on the {side}",
+            found,
+            bound * MB,
+            megabytes,
+        )
 
 
 def _growth(figures: Figures, change: str, works: tuple[str, str]) -> Target:

@@ -38,8 +38,8 @@ class Journey:
 class Way(Protocol):
     """How an image gets there."""
 
-    def prepare(self, journey: Journey, version: str) -> None:
-        """Bring a version that is not measured."""
+    def prepare(self, journey: Journey, version: str) -> Sample | None:
+        """Bring the version that the works begin with; what it used, where that is measured."""
 
     def bring(self, journey: Journey, version: str) -> Sample:
         """Bring a version, and measure it."""
@@ -87,9 +87,9 @@ class Pull:
 class Allfast:
     """`allfast deploy` of images that are built already: its stage `ship`, and the whole command besides."""
 
-    def prepare(self, journey: Journey, version: str) -> None:
+    def prepare(self, journey: Journey, version: str) -> Sample:
         """The same."""
-        self.bring(journey, version)
+        return self.bring(journey, version)
 
     def bring(self, journey: Journey, version: str) -> Sample:
         """Where there is nothing to ship the whole command is what is measured."""
@@ -144,8 +144,9 @@ def measured(journey: Journey, argv: list[str], stage: str = "") -> Sample:
     """
     bed = journey.bed
     laptop, server = bed.roots()
-    programs = {journey.registry} - {0}
-    with Meter(bed.link, laptop | programs, server) as meter, tempfile.TemporaryFile("w+") as errors:
+    with Meter(bed.link, laptop, server) as meter, tempfile.TemporaryFile("w+") as errors:
+        if journey.registry:
+            meter.add(journey.registry)
         watched = _Watched(dataclasses.replace(meter.mark(), moment=time.monotonic()))  # the command begins here
         process = subprocess.Popen(
             argv,

@@ -3,7 +3,7 @@
     AllfastError            1  failed; the old release serves
     ├── UsageError          2  wrong usage or configuration
     │   └── ConfigError        allfast.toml or a Compose file, with file, line and key path
-    ├── RefusedError        3  refused before anything was touched (lock, preflight)
+    ├── RefusedError        3  refused before anything that serves was touched (lock, preflight)
     │   └── LockHeldError      another deployer holds the lock
     ├── RemoteError         1  the server could not be reached, or did not do what was asked
     │   └── LockLostError      this process lost the lock: it may not change anything any more
@@ -50,7 +50,7 @@ class ConfigError(UsageError):
 
 
 class RefusedError(AllfastError):
-    """Refused before anything was touched."""
+    """Refused before anything that serves was touched."""
 
     exit_code = 3
 
@@ -90,7 +90,7 @@ class VerifyError(AllfastError):
 
 
 class AttentionError(AllfastError):
-    """Neither the new nor the old release could be brought to serve, or the state is not understood."""
+    """A person must look: a release serves unproven, none could be brought to serve, or the state is not understood."""
 
     exit_code = 4
 

@@ -146,7 +146,7 @@ class Checked(Event):
     """The result of one check of the proof."""
 
     name: ClassVar[str] = "check"
-    check: str  # identity | health | version | url
+    check: str  # identity | health | route | version | url
     service: str
     result: Literal["right", "wrong", "could-not-be-asked"]
     text: str

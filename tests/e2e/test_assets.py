@@ -11,7 +11,7 @@ import pytest
 from testbed.server import Server
 from testbed.tiny_app import TinyApp
 from tests.e2e.conftest import named_app
-from tests.e2e.harness import Cli
+from tests.e2e.harness import Cli, page
 from tests.e2e.looks import replace
 
 pytestmark = pytest.mark.e2e
@@ -70,3 +70,10 @@ def test_23_scripts_of_open_pages(app: TinyApp, allfast: Cli, server: Server) ->
     allfast.deploy()
     assert script(server, "chunks/a-1111.js")[0] == 404, "its release is kept no longer"
     assert script(server, "chunks/b-2222.js") == (200, "page two")
+
+    replace(app, "allfast.toml", '"/app/static"', '"/app/none"')
+    app.commit("Another folder, which is not there")
+    failed = next(e for e in allfast.deploy(code=1).events if e["event"] == "error")
+    assert "web: its container has no /app/none" in failed["message"]
+    assert "[services.web] assets" in failed["hint"]
+    assert page(server.url())["web"]["text"] == "web three"

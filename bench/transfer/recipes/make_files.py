@@ -4,7 +4,7 @@
     python3 make_files.py change COUNT FOLDER TEXT
 
 About a third of the bytes are text, which compresses, and the rest are random, as weights and archives are. `change`
-writes TEXT at the start of COUNT files that lie far apart. Times are fixed: what changes is what was changed.
+puts TEXT before what COUNT files have, which lie far apart, and gives all of them other times, as a rebuild does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import zlib
 from pathlib import Path
 
 WORDS = [bytes(random.Random(n).choices(b"abcdefghijklmnopqrstuvwxyz", k=2 + n % 9)) for n in range(4000)]
@@ -48,21 +49,19 @@ def change(count: int, folder: Path, text: str) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     for step in range(count):
         file = files[(2 * step + 1) * len(files) // (2 * count)]
-        with file.open("r+b") as opened:
-            opened.write(text.encode())
-        os.utime(file, (WHEN + 1, WHEN + 1))
+        file.write_bytes(text.encode() + file.read_bytes())
 
 
-def settle(folder: Path) -> None:
+def settle(folder: Path, when: int) -> None:
     """The same times everywhere."""
     for path in (*folder.rglob("*"), folder):
-        if path.is_dir() or path.stat().st_mtime != WHEN + 1:
-            os.utime(path, (WHEN, WHEN))
+        os.utime(path, (when, when))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "change":
         change(int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+        settle(Path(sys.argv[3]), WHEN + zlib.crc32(sys.argv[4].encode()) % 1_000_000)
     else:
         make(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
-    settle(Path(sys.argv[3]))
+        settle(Path(sys.argv[3]), WHEN)

@@ -92,7 +92,8 @@ def compose(folder: Path, release: str) -> str:
     try:
         return path.read_text()
     except FileNotFoundError as error:
-        raise AgentError(Kind.NOT_FOUND, f"{path} is gone: the release cannot be started again") from error
+        hint = "put the file back from a copy, or deploy the release's commit again: allfast deploy --commit REV"
+        raise AgentError(Kind.NOT_FOUND, f"{path} is gone: the release cannot be started again", hint) from error
 
 
 def secrets(folder: Path, text: str) -> List[str]:

@@ -227,7 +227,8 @@ def _reported(error: Exception) -> AgentError:
     if isinstance(error, AgentError):
         return error
     if isinstance(error, EngineError):
-        return AgentError(Kind.ENGINE, f"the engine refused ({error.status}): {error.message}", details=error.status)
+        hint = "look at the server: docker info; journalctl -u docker"
+        return AgentError(Kind.ENGINE, f"the engine refused ({error.status}): {error.message}", hint, error.status)
     if isinstance(error, EngineUnreachable):
         return AgentError(
             Kind.DOCKER_SILENT, f"the engine went away: {error}", "systemctl status docker, on the server"

@@ -36,7 +36,7 @@ def connected(
         deployment=loaded.deployment(name),
         app=loaded.toml.app,
         target=name,
-        state_dir=chosen.state_dir,
+        state_dir=chosen.state_dir or "",
         ssh_config=_ssh_config(loaded, name),
     ) as server:
         # Heavy, and only needed from here on: ssh connects meanwhile.

@@ -112,7 +112,7 @@ class Target(_Section):
     strategy: Strategy = Strategy.SIDE_BY_SIDE
     pull_bases: StrictBool = False
     verify: Verify | None = None
-    state_dir: ServerPath = "/var/lib/allfast"
+    state_dir: ServerPath | None = None
 
     @model_validator(mode="after")
     def _url_to_ask(self) -> Target:

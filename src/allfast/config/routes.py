@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from allfast.config.load import place
 from allfast.config.model import Config, ServiceSettings, Target
+from allfast.errors import ConfigError
+from allfast.model.release import Strategy
 from allfast.model.routing import HTTP_PORT, HTTPS_PORT, Listen, Route, RouteSet
 from allfast.model.service import Kind, Service
 
@@ -26,14 +29,24 @@ _HTTP = ("", "http", "ws", *_H2C)
 
 
 def routes(services: tuple[Service, ...], config: Config, target: str | None = None) -> RouteSet:
-    """All routes of the target's release services, sorted."""
-    place = config.target(target)
+    """All routes of the target's release services, sorted.
+
+    Raises:
+        ConfigError: a route that the proxy would need leads to no known port.
+    """
+    chosen = config.target(target)
     found: list[Route] = []
     for service in services:
         if service.kind is not Kind.RELEASE:
             continue
         settings = config.service(service.name)
-        mine = _configured(service, settings, place) if settings.route is not None else _published(service)
+        if settings.route is not None and service.port is None and chosen.strategy is Strategy.SIDE_BY_SIDE:
+            what = f"leads nowhere: no single port of {service.name} is known"
+            raise ConfigError(
+                f"{place(config, 'services', service.name, 'route')}: {what}",
+                hint=f"name the port that answers HTTP: [services.{service.name}] port = ... in allfast.toml",
+            )
+        mine = _configured(service, settings, chosen) if settings.route is not None else _published(service)
         assets = settings.assets.url if settings.assets is not None else ""
         found += [replace(route, assets=assets) for route in mine]
     return RouteSet(tuple(sorted(found)), config.toml.proxy.trusted_proxies if found else ())

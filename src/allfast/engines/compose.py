@@ -87,7 +87,10 @@ class ComposeEngine:
             self.up(document, [service], fresh_volumes=True, meanwhile=lambda: None)
             container = next((c for c in self.containers() if c.service == service), None)
             if container is None:
-                raise RolloutError(f"the container of {service} was removed by somebody else while it ran")
+                what = f"the container of {service} was removed by somebody else while it ran"
+                raise RolloutError(
+                    what, hint="see who removes containers on the server, then run the same command again"
+                )
             return Ended(self._exit_code(container.id), self.last_lines(container.id))
         finally:
             self.remove([service])

@@ -18,6 +18,11 @@ from allfast.transfer.documents import normal_platform
 MISSING_HINT = (
     "see what removes files from the server's layer cache, or images from its engine, then run the same command again"
 )
+#: For an image whose own stream is not what it should be.
+UNREADABLE_HINT = (
+    "run the same command again; if it says the same, build the image anew (allfast build --clean), or remove it here "
+    "(docker image rm)"
+)
 DAMAGED_HINT = "look at the memory and the disks of both machines: what is sent is not what arrives"
 #: What the server's agent says of layers that are not there, or not what they were, and the next step.
 LOST = {Kind.NOT_FOUND: MISSING_HINT, Kind.BAD_DIGEST: DAMAGED_HINT}

@@ -17,7 +17,7 @@ from allfast.agent.engine_store import Unreadable
 from allfast.errors import ShipError
 from allfast.events import Emit
 from allfast.images.base_pull import BasePull
-from allfast.images.cargo import DAMAGED_HINT, MISSING_HINT, Freight, layer_errors
+from allfast.images.cargo import DAMAGED_HINT, MISSING_HINT, UNREADABLE_HINT, Freight, layer_errors
 from allfast.images.local_engine import LocalEngine
 from allfast.images.pace import Pace
 from allfast.images.progress import Tally, Watch
@@ -114,7 +114,7 @@ class Transfer:
                 image, layers = self._layers(freight, race)
                 config = image.config()
             except TransferError as error:
-                raise ShipError(f"{freight.service}: {error.message}", hint=error.hint) from error
+                raise ShipError(f"{freight.service}: {error.message}", hint=error.hint or UNREADABLE_HINT) from error
             except Overtaken as error:
                 error.wire = self._sender.wire - before
                 raise

@@ -117,7 +117,6 @@ class ReleaseState(StrEnum):
     LIVE = "live"
     CANARY = "canary"  # gets a share of the visitors, beside the live one
     RETIRED = "retired"  # was live, or a canary; can be rolled back to
-    FAILED = "failed"  # never became live
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ def begin(context: Context, to: Prepared, live: Prepared, share: int) -> Proof:
 def change_share(context: Context, canary: Release, live: Release, share: int) -> Release:
     """Give a canary that runs another share of the visitors; nobody who has it loses it by a higher one."""
     mine = _with(context, rollout.stored(context, canary.id), share)
+    interrupts.no_more(context.warn, "the share is being changed and recorded: a moment")
     with context.stage("switch") as words:
         canary_share.give_share(context, mine, live)
         words.append(f"{share} % of the visitors get {canary.id}")
@@ -91,10 +92,11 @@ def end(context: Context, facts: ServerFacts) -> events.Result:
     assert canary is not None and live is not None
     with run.recorded(context, "canary", {"canary": 0}, canary.id) as words:
         words.append("ended")
-        with context.stage("switch") as ended:
-            canary_share.end(context, canary)
-            ended.append(f"{live.id} serves everybody")
-        converge.converge(context, rollout.stored(context, live.id))
+        with interrupts.uninterrupted(context.warn, "the canary is being ended: a moment"):
+            with context.stage("switch") as ended:
+                canary_share.end(context, canary)
+                ended.append(f"{live.id} serves everybody")
+            converge.converge(context, rollout.stored(context, live.id))
     context.release = live.id
     return run.result(context, "done", live)
 

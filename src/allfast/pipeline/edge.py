@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from allfast.agent.protocol import Kind
+from allfast.errors import RolloutError
 from allfast.images.local_engine import LocalEngine
-from allfast.model.release import Release, ReleaseState
+from allfast.model.release import Assets, Release, ReleaseState
 from allfast.model.routing import Fragment, RouteSet, alias, digest_of, release_of, switch_content
 from allfast.model.server import Container
 from allfast.pipeline import foreign_images
@@ -23,6 +25,7 @@ from allfast.proxy.canary import asking_for, canary_content, canary_line
 from allfast.proxy.change import is_as_composed
 from allfast.proxy.edge import NETWORK, Edge
 from allfast.proxy.rules import KEY
+from allfast.remote.failures import AgentRefusal
 from allfast.remote.proxy import ProxyState
 
 
@@ -63,7 +66,17 @@ def keep_assets(context: Context, release: Release) -> None:
         container = next((one for one in there if one.service == service.name), None)
         if container is not None:
             with context.step("keep assets", service=service.name, release=release.id):
-                context.server.proxy.keep_assets(release.id, container.id, assets.path, assets.url)
+                _keep(context, release, service.name, container.id, assets)
+
+
+def _keep(context: Context, release: Release, service: str, container: str, assets: Assets) -> None:
+    try:
+        context.server.proxy.keep_assets(release.id, container, assets.path, assets.url)
+    except AgentRefusal as error:
+        if error.kind != Kind.NOT_FOUND:
+            raise
+        hint = f"correct [services.{service}] assets in allfast.toml, then deploy again"
+        raise RolloutError(f"{service}: its container has no {assets.path}", hint=hint) from error
 
 
 def switch(context: Context, release: Release) -> None:

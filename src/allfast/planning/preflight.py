@@ -219,7 +219,8 @@ def certificate(found: Certificate, hosts: set[str], now: float) -> tuple[Findin
     """A certificate of the user's own that ends soon, or is for no host; `now` in seconds since the epoch."""
     if found.digest and not hosts:
         text = "a certificate is named, and no route is for HTTPS: it is not used"
-        return (Finding("certificate", "warn", text, 'routes follow the target\'s url: begin it with "https://"'),)
+        hint = 'HTTPS needs both: a `route` of a service, and a url of the target that begins with "https://"'
+        return (Finding("certificate", "warn", text, hint),)
     if not found.digest or found.expires - now > CERTIFICATE_DAYS * DAY:
         return ()
     text = f"the certificate ends at {moment(found.expires)}: in less than {CERTIFICATE_DAYS} days"

@@ -19,6 +19,7 @@ _KEPT = ("GIT_SSH", "GIT_SSL_", "GIT_ASKPASS", "GIT_HTTP_", "GIT_PROXY_", "GIT_C
 _DROPPED = ("GIT_CONFIG_PARAMETERS",)  # of the `git -c ...` that called us
 _SETTINGS = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.sparseCheckout=false", "log.showSignature=false")
 _ASK_SECONDS = 4.0
+_HINT = "see git's own words above (`git status` and `git fsck` in that folder show more), then run the command again"
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -62,11 +63,11 @@ def output(where: Path, *words: str, env: dict[str, str] | None = None) -> str:
     """
     result = git(where, *words, env=env)
     if result.returncode != 0:
-        raise failure(f"git {words[0]} failed in {where}", result)
+        raise failure(f"git {words[0]} failed in {where}", result, hint=_HINT)
     return os.fsdecode(result.stdout).removesuffix("\n")
 
 
-def failure(message: str, result: subprocess.CompletedProcess[bytes], *, hint: str = "") -> AllfastError:
+def failure(message: str, result: subprocess.CompletedProcess[bytes], *, hint: str) -> AllfastError:
     """An error with git's own last lines as evidence."""
     lines = result.stderr.decode(errors="replace").splitlines()
     return AllfastError(message, hint=hint, evidence=tuple(lines[-10:]))
@@ -111,7 +112,7 @@ def _time_and_subject(root: Path, sha: str) -> tuple[int, str]:
     """When it was committed (epoch seconds), and its subject: text in UTF-8, whatever the locale is."""
     shown = git(root, "show", "-s", "--encoding=UTF-8", "--format=%ct %s", sha)
     if shown.returncode != 0:
-        raise failure(f"git show failed in {root}", shown)
+        raise failure(f"git show failed in {root}", shown, hint=_HINT)
     time, _, subject = shown.stdout.decode("utf-8", errors="replace").removesuffix("\n").partition(" ")
     return int(time), subject
 

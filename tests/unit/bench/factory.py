@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.transfer.model import ALLFAST, MB, REGISTRY, SAVE, TRIPS, UNSHAPED
+from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, TRIPS, UNSHAPED
 from bench.transfer.results import Taken
 
 #: What the samples are of.
@@ -21,18 +21,20 @@ TYPICAL = {SAVE: (100 * MB, 20.0), REGISTRY: (15 * MB, 4.0), ALLFAST: (60_000, 1
 
 def sample(wire: int = 1000, seconds: float = 1.0, memory: int = 50 * MB, run: str = "") -> Taken:
     """One with that many bytes to the server."""
-    return Taken(wire, 0, seconds, 1.0, 1.0, memory, memory, 0, 0, wire, None, run=run)
+    return Taken(wire, 0, seconds, 1.0, 1.0, memory, memory, 0, 0, wire, None, whole_seconds=seconds + 1, run=run)
 
 
 def typical() -> dict[tuple[str, str, str], list[Taken]]:
     """One run of each work by each way without a limit, and of the web on all lines."""
     found = {}
     for trip in TRIPS:
+        for work in set(trip.told) - set(trip.works):
+            found[work.name, ALLFAST, UNSHAPED.name] = [sample(*TYPICAL[ALLFAST])]
         for work in trip.works:
             for way in trip.ways:
                 wire, seconds = TYPICAL[way]
                 found[work.name, way, UNSHAPED.name] = [sample(wire, seconds)]
-                for line in trip.lines[1:]:
+                for line in LINES[1:]:
                     assert line.rate
                     if trip.small or way == ALLFAST:
                         found[work.name, way, line.name] = [sample(wire, seconds + wire * 8 / line.rate)]

@@ -38,7 +38,9 @@ from testbed.common import wait_until
 from testbed.link import Link
 from tests.unit.bench.factory import ABOUT, sample
 
-WEB, LARGE, ABOVE = (next(trip for trip in TRIPS if trip.name == name) for name in ("web", "large", "above-large"))
+WEB, MIXED, LARGE, ABOVE = (
+    next(trip for trip in TRIPS if trip.name == name) for name in ("web", "mixed", "large", "above-large")
+)
 SLOW = next(line for line in LINES if line.name == "20 Mbit/s")
 #: As the ways of the bench give one.
 SAMPLE: dict[str, Any] = dict.fromkeys((one.name for one in dataclasses.fields(Sample)), 1)
@@ -69,8 +71,11 @@ def test_big_images_by_other_ways_are_computed_and_so_is_allfast_where_it_would_
     assert {leg.line.rate for leg in legs([LARGE], slow)} == {100e6}
 
 
-def test_a_trip_has_its_own_ways_and_lines() -> None:
-    assert {(leg.way, leg.line) for leg in legs([ABOVE], {})} == {(ALLFAST, UNSHAPED)}
+def test_a_trip_has_its_own_ways_and_one_pair_is_measured_to_check_the_rule() -> None:
+    assert {leg.way for leg in legs([ABOVE], {})} == {ALLFAST}
+    quick = {("mixed", way, UNSHAPED.name): [sample(1 * MB)] * 3 for way in WAYS}
+    others = {(leg.way, leg.line.name) for leg in legs([MIXED], quick) if leg.way != ALLFAST}
+    assert others == {(SAVE, "100 Mbit/s"), (REGISTRY, "100 Mbit/s")}
 
 
 @pytest.mark.parametrize(
@@ -129,9 +134,23 @@ def test_a_meter_counts_what_is_started_below_its_roots(tmp_path: Path) -> None:
         last = meter.mark()
     sample = between(first, last)
     assert sample.cpu_laptop > 0.1
+    assert (sample.written_laptop or 0) >= (MB if os.geteuid() == 0 else 0)
     assert (sample.cpu_server, sample.memory_server, sample.wire) == (0, 0, 0)
     assert sample.seconds > sample.cpu_laptop / 2
-    assert file.stat().st_size == MB
+
+
+def test_a_program_that_ran_before_counts_where_it_is_added() -> None:
+    program = f"x = bytearray({60 * MB}); print(flush=True); input()"
+    argv, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as process, Link(1) as link:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with Meter(link, set(), set()) as meter:
+            assert meter.mark().memory[0] == 0
+            meter.add(process.pid)
+            meter.mark()
+            assert meter.mark().memory[0] > 60 * MB
+        process.communicate(b"\n", timeout=60)
 
 
 # What is kept
@@ -195,4 +214,5 @@ def test_made_files_are_the_same_each_time_and_a_change_changes_so_many(tmp_path
     assert len(one) > 150
     assert one == two
     assert one.keys() == changed.keys()
-    assert sum(one[name] != changed[name] for name in one) == 10
+    assert sum(one[name][0] != changed[name][0] for name in one) == 10
+    assert all(one[name][1] != changed[name][1] for name in one), "all have the times of the rebuild"

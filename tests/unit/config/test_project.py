@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from allfast.config.model import AllfastToml, Config
 from allfast.config.project import ReleaseProject, release_project
 from allfast.config.routes import routes
+from allfast.errors import ConfigError
 from allfast.model.release import Commit, Image, Release, ReleaseService, Strategy
 from allfast.model.routing import Listen, Route, RouteSet
 from allfast.model.service import Kind, Method, Service
@@ -161,8 +162,8 @@ def service(name: str, *ports: dict[str, Any], port: int | None = None, kind: Ki
     return Service(name, kind, "", "s", {"ports": list(ports)}, port=port)
 
 
-def found(*services: Service, url: str = "", **settings: Any) -> tuple[Route, ...]:
-    target = {"host": "h", **({"url": url} if url else {})}
+def found(*services: Service, url: str = "", strategy: str = "side-by-side", **settings: Any) -> tuple[Route, ...]:
+    target = {"host": "h", "strategy": strategy, **({"url": url} if url else {})}
     toml = AllfastToml.model_validate({"app": "chat", "targets": {"p": target}, "services": settings})
     config = Config(file=Path("/x/allfast.toml"), folder=Path("/x"), root=Path("/x"), toml=toml)
     return routes(services, config).routes
@@ -208,3 +209,10 @@ URLS = [
 def test_a_configured_route_listens_where_the_url_says(url: str, route: str, listen: Listen, host: str) -> None:
     (made,) = found(service("web", PORT, port=8080), url=url, web={"route": route})
     assert made == Route("web", 8080, host, "/" + route.partition("/")[2], listen)
+
+
+def test_a_route_needs_a_port_where_there_is_a_proxy() -> None:
+    with pytest.raises(ConfigError, match=r"services\.web\.route: leads nowhere: no single port of web") as caught:
+        found(service("web"), web={"route": "/"})
+    assert "[services.web] port" in caught.value.hint
+    assert found(service("web"), strategy="recreate", web={"route": "/"}) == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +12,7 @@ import pytest
 
 from allfast import events
 from allfast.model.release import Strategy
-from allfast.pipeline import edge, recover, run
+from allfast.pipeline import edge, interrupts, recover, run
 from allfast.pipeline.context import Context, Project
 from allfast.pipeline.maintenance import maintenance
 from allfast.proxy.edge import Edge
@@ -53,7 +55,8 @@ def ask(proxy: Proxy, told: list[events.Event], monkeypatch: pytest.MonkeyPatch,
     project: Any = SimpleNamespace(deployment="chat", target=SimpleNamespace(url=""), config=SimpleNamespace(toml=toml))
     live = release(strategy=Strategy.SIDE_BY_SIDE)
     server = cast(Server, SimpleNamespace(facts=lambda: SimpleNamespace(live=live)))
-    return maintenance(Context(cast(Project, project), server, told.append, Redactor()), on=on, wait=False)
+    with interrupts.once():
+        return maintenance(Context(cast(Project, project), server, told.append, Redactor()), on=on, wait=False)
 
 
 def notes(told: list[events.Event]) -> list[str]:
@@ -90,3 +93,20 @@ def test_its_last_line_is_not_that_of_a_proven_release(
     proxy = Proxy()
     said = [ask(proxy, told, monkeypatch, on=on).text for on in (True, False, False)]
     assert said == ["Closed for maintenance.", "Open for visitors.", "Open for visitors."]
+
+
+class Interrupted(Proxy):
+    """Ctrl-C comes while the page is brought."""
+
+    def close(self, _page: str, token: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        super().close(_page, token)
+
+
+def test_what_visitors_get_is_told_also_where_it_is_interrupted(
+    told: list[events.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Interrupted()
+    assert ask(proxy, told, monkeypatch, on=True).text == "Closed for maintenance."
+    assert any("a moment" in one.text for one in told if isinstance(one, events.Note) and one.level == "warning")
+    assert any(proxy.key in note for note in notes(told)), "who closed it has the key"

@@ -50,7 +50,7 @@ def test_what_ran_since_is_what_really_ran() -> None:
     """All of a release that was live; of one that was not, what had begun when it failed."""
     commit = Commit("0" * 40, "", 0)
     made = {name: Release(name, commit, (), (), one_shots=("migrate", "seed")) for name in "ABCD"}
-    states = {"D": ReleaseState.LIVE, "C": ReleaseState.PREPARED, "B": ReleaseState.FAILED, "A": ReleaseState.RETIRED}
+    states = {"D": ReleaseState.LIVE, "C": ReleaseState.PREPARED, "B": ReleaseState.PREPARED, "A": ReleaseState.RETIRED}
     begun = {"B": 0, "C": 1}
     found = ran_since(tuple((made[n], s) for n, s in states.items()), made["A"], lambda one: begun[one.id])
     assert found == ("migrate (for C)", "migrate (for D)", "seed (for D)")
