@@ -23,8 +23,8 @@ In rows with a comma something else happens in the step, then `allfast deploy` r
 it is frozen; then it is woken). Where that takes the proxy along, answers count from the moment on at which it
 answers again. An engine that is killed leaves containers with `restart: unless-stopped` stopped: whoever runs the
 next command gets them back. *Retire*: the process on the server that removes a warm release when its time is over. On
-the full disk lies all that the engine and allfast write. *Earlier*, and a commit that the repository does not have: from
-before its history begins.
+the full disk lies all that the engine and allfast write. *Earlier*, and a commit that the repository does not have:
+from before its history begins.
 """
 
 
