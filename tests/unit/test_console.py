@@ -127,9 +127,7 @@ def test_what_the_server_pulls_is_told(
 WAITED = BasePulled(BASE, "pulling", 40_000_000, rate=2_000_000.0, seconds_left=20.0)
 
 
-def test_the_progress_line_shows_a_pull_that_is_waited_for(
-    shown: TextConsole, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_progress_line_shows_a_pull_that_is_waited_for(shown: TextConsole, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(shown, "_clock", lambda: now)
     shown.emit(StageBegan("ship"))

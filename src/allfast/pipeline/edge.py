@@ -131,7 +131,7 @@ def listen(context: Context, release: Release) -> None:
     if change.kind != "start":
         with context.step("proxy image"):
             image = context.project.config.toml.proxy.image
-            foreign_images.bring(context, image, "the proxy", LocalEngine.of_shell(), context.server.facts())
+            foreign_images.bring(context, image, "the proxy", LocalEngine.of_shell(), context.server.facts().platform)
     holders = holders_of(context, [port for _, port in change.ports], release.id)
     with context.step("proxy", change=change.kind, reasons=list(change.reasons), apps=list(change.apps)):
         started = state.container

@@ -62,7 +62,7 @@ def _as_it_is(context: Context, snapshot: Snapshot, name: str) -> Image:
     """An image that nobody builds here: present on the server, pulled there, or shipped."""
     item = snapshot.facts.get(name)
     assert item is not None
-    foreign_images.bring(context, item.service.image, name, snapshot.local, snapshot.facts.server)
+    foreign_images.bring(context, item.service.image, name, snapshot.local, snapshot.facts.server.platform)
     found = server_images.inspect(context.server.engine, item.service.image)
     if found is None:
         raise ShipError(f"{name}: {item.service.image} is not on the server although it arrived", hint="deploy again")
