@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from allfast import events
 from allfast.events import Event
+from allfast.progress_text import pulling, shipping
 from allfast.redact import Redactor
-from allfast.text import megabytes, printable, seconds, time_left, verdict
+from allfast.text import megabytes, printable, seconds, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 STAGE_WIDTH = 10
 RESULT_MARKS = {"right": "ok", "wrong": "WRONG"}
-#: Seconds after which a line tells how far a shipment is, where no progress line is seen.
-SHIP_LINE = 15.0
+#: Seconds after which a line tells how far a shipment or a pull is, where no progress line is seen.
+LOG_LINE = 15.0
+#: Seconds for which the progress line shows a pull that is told of no more.
+PULL_STANDS = 1.0
 #: The names that BuildKit gives to steps of a Dockerfile: `[1/7] FROM x`, `[linux/amd64 build 2/5] RUN y`.
 _NUMBERED = re.compile(r"\[([^\]]* )?\d+/\d+\]")
 
@@ -77,7 +80,8 @@ class TextConsole:
         self.redactor = redactor
         self._verbose = verbose
         self._clock = clock
-        self._shipping: float | None = None  # since when, or when a line told of it; None: nothing is on its way
+        self._moving: dict[str, float] = {}  # what is on its way -> since when, or when a line told of it
+        self._pull_told = 0.0
         self._color = color
         self._rich: RichConsole | None = None
         self._status: Status | None = None
@@ -187,44 +191,42 @@ class TextConsole:
         self._line("build", f"{event.service}: {event.method} build done ({seconds(event.seconds)})")
 
     def _show_ship_progress(self, event: events.ShipProgress) -> None:
-        rate = (event.sent - event.found) / event.seconds if event.seconds > 0 else 0
-        of = f" of {megabytes(event.total)}" if event.total else ""
-        whole = ""
-        if event.all_total > event.total:
-            whole = f"; all images: {megabytes(event.all_sent)} of {megabytes(event.all_total)}"
-            whole += time_left(event.all_total - event.all_sent, rate)
-        wire = f", {megabytes(event.wire)} on the wire" if event.wire else ""
-        left = time_left(event.total - event.sent, rate)
-        words = f"{event.service}: {megabytes(event.sent)}{of}, {megabytes(rate)}/s{left}{wire}{whole}"
+        words = shipping(event)
+        if "pull" in self._under_way and self._clock() - self._pull_told > PULL_STANDS:
+            self._over("pull")  # it is waited for no more: its layers are sent
+        if event.sent < event.total:
+            self._moves("ship", words)
+            return
         self._progress("ship", words)
-        if event.sent >= event.total:
-            self._under_way.pop("ship")  # while others are built, the line speaks of them alone from now on
-            self._shipping = None
-        elif not self.rich.is_terminal:
-            self._ship_line(words)
-
-    def _ship_line(self, words: str) -> None:
-        """Tell the readers of a log that something goes on, but not of what is soon done."""
-        now = self._clock()
-        if self._shipping is None:
-            self._shipping = now
-        elif now - self._shipping >= SHIP_LINE:
-            self._shipping = now
-            self._line("ship", words)
+        self._over("ship")  # while others are built, the line speaks of them alone from now on
 
     def _show_pull(self, event: events.BasePulled) -> None:
-        name, _, digest = event.image.partition("@")
-        image = f"{name}@{digest[:19]}"
-        if event.state == "failed":
-            text = f"the server could not pull {image} ({event.cause}): its layers are sent"
-            self._line("warning", text, "yellow")
+        words = pulling(event)
+        if event.state == "pulling":
+            self._pull_told = self._clock()
+            self._moves("pull", words)
             return
-        texts = {
-            "began": f"the server pulls {image} ({megabytes(event.bytes)}) while other layers are sent",
-            "done": f"the server has pulled {image}: {megabytes(event.bytes)} not sent",
-            "given-up": f"the pull of {image} is given up ({event.cause}): its layers are sent",
-        }
-        self._line("pull", texts[event.state])
+        if self._over("pull"):
+            self._progress("ship", self._under_way.get("ship", ""))  # what it waited for is loaded now
+        if event.state == "failed":
+            self._line("warning", words, "yellow")
+        else:
+            self._line("pull", words)
+
+    def _moves(self, stage: str, words: str) -> None:
+        """Say how far it is; to the readers of a log that something goes on, but not of what is soon done."""
+        self._progress(stage, words)
+        if self.rich.is_terminal:
+            return
+        now = self._clock()
+        if now - self._moving.setdefault(stage, now) >= LOG_LINE:
+            self._moving[stage] = now
+            self._line(stage, words)
+
+    def _over(self, stage: str) -> bool:
+        """It is under way no more; whether it was."""
+        self._moving.pop(stage, None)
+        return self._under_way.pop(stage, None) is not None
 
     def _show_shipped(self, event: events.Shipped) -> None:
         if event.sent:

@@ -110,14 +110,18 @@ class BasePulled(Event):
     """A base image that the server pulls from its registry by itself, while other layers are sent.
 
     `bytes` are compressed ones: of the layers that are missing when it began, and when it is done of those that were
-    not sent. `cause` is why it failed or was given up; then the layers are sent.
+    not sent. `cause` is why it failed or was given up; then the layers are sent. `pulling` comes several times a second
+    while nothing but the pull is waited for: `bytes` are still to be fetched, `rate` of them a second, in
+    `seconds_left` (None where no rate is known). With 0 of them it is being unpacked.
     """
 
     name: ClassVar[str] = "pull"
     image: str
-    state: Literal["began", "done", "given-up", "failed"]
+    state: Literal["began", "pulling", "done", "given-up", "failed"]
     bytes: int = 0
     cause: str = ""
+    rate: float = 0.0
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from typing import Any
 
 from allfast.text import megabytes, table
 
+#: What is said of an image of which nothing can be told yet.
+UNKNOWN = "(known when it is built)"
+
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The lines of a plan (`dataclasses.asdict` of model.plan.Plan, with its texts)."""
@@ -19,7 +22,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     lines += [f"  {line}" for line in plan["proxy"]]
     lines += _environment(plan["environment"])
     lines += [f"  runs once: {shot}" for shot in plan["one_shots"]]
-    lines += _to_send(plan["to_send"])
+    lines += _to_send(plan["to_send"], plan["to_send_total"])
     lines += [f"  mends: {mend}" for mend in plan["mends"]]
     lines += [f"  note: {note}" for note in plan["notes"]]
     lines += [f"  forced: {plan['force']}"] if plan["force"] else []
@@ -52,25 +55,45 @@ def _services(services: list[dict[str, Any]]) -> list[str]:
     return ["", *lines, "", *kinds]
 
 
-def _to_send(items: list[dict[str, Any]]) -> list[str]:
-    words = [f"{item['service']} {_amount(item)}" for item in items]
-    return ["  to send: " + ", ".join(words)] if words else []
+def _to_send(items: list[dict[str, Any]], total: dict[str, Any]) -> list[str]:
+    if not items:
+        return []
+    line = "  to send: " + ", ".join(f"{item['service']} {_amount(item)}" for item in items)
+    sizes = [f"at most {megabytes(total['most'])}"] if total["most"] else []
+    sizes += [f"about {megabytes(total['expected'])}"] if total["expected"] else []
+    if len(items) < 2 or not sizes:
+        return [line]
+    unknown = [item["service"] for item in items if _amount(item) == UNKNOWN]
+    besides = f", besides {', '.join(unknown)}" if unknown else ""
+    return [line, f"  to send in all: {' and '.join(sizes)}{besides}"]
 
 
 def _amount(item: dict[str, Any]) -> str:
     """What is certain comes first: what builds like it took says little of a change that is larger than theirs."""
     about = f"about {megabytes(item['expected'])}" if item["expected"] is not None else ""
     if item["pulled"]:
-        return f"nothing (the server pulls {item['pulled']})"
+        return _pulled(item)
     if item["most"] is not None:
-        before = f"; builds like it took {about}" if about else ""
-        return f"at most {megabytes(item['most'])} ({item['layers']} of {item['of']} layers{before})"
+        return _most(item, f"; builds like it took {about}" if about else "")
     if not about:
-        return "(known when it is built)"
+        return UNKNOWN
     if item["changed"] is None:
         return f"{about} if it changes as builds before did"
     large = f"; its changed files have {megabytes(item['changed'])}" if item["changed"] > item["expected"] else ""
     return f"{about} (as builds like this one before{large})"
+
+
+def _pulled(item: dict[str, Any]) -> str:
+    """An image that nobody builds."""
+    if item["most"] is None:
+        return f"nothing (the server has to pull {item['pulled']}: this machine has none to send)"
+    return f"nothing where the server can pull {item['pulled']}, else {_most(item, '')}"
+
+
+def _most(item: dict[str, Any], more: str) -> str:
+    size = f"{'about' if item['estimated'] else 'at most'} {megabytes(item['most'])}"
+    shared = f", and {item['shared']} of an image before it" if item["shared"] else ""
+    return f"{size} ({item['layers']} of {item['of']} layers{shared}{more})"
 
 
 def _data(data: list[dict[str, Any]]) -> list[str]:

@@ -133,8 +133,8 @@ def sent(events: Events) -> int:
 
 
 def told(events: Events) -> Events:
-    """What was said of pulls."""
-    return [event for event in events if event["event"] == "pull"]
+    """What was said of pulls, but for how far one was while it was waited for."""
+    return [event for event in events if event["event"] == "pull" and event["state"] != "pulling"]
 
 
 def states(events: Events) -> list[str]:

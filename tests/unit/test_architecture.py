@@ -54,7 +54,8 @@ MAY_IMPORT = {
         "redact",
     },
     "plan_text": set[str](),
-    "console": {"plan_text", "redact"},
+    "progress_text": set[str](),
+    "console": {"plan_text", "progress_text", "redact"},
     "cli": {"pipeline", "remote", "config", "redact", "console", "plan_text"},
     "__main__": {"cli"},
 }

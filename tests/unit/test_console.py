@@ -20,6 +20,7 @@ from allfast.redact import Redactor
 from allfast.text import printable
 
 STEP = BuildStep("web", "RUN make", 2, 3)
+BASE = "python@sha256:" + "1" * 64
 SOME = ShipProgress("api", 10_000_000, 30_000_000, 2.0, 1_000, 10_000_000, 90_000_000)
 
 
@@ -119,8 +120,62 @@ def test_rate_and_time_left_are_of_what_was_sent_now(shown: TextConsole) -> None
 def test_what_the_server_pulls_is_told(
     shown: TextConsole, capsys: pytest.CaptureFixture[str], event: tuple[Any, int, str], expected: str
 ) -> None:
-    shown.emit(BasePulled("python@sha256:" + "1" * 64, *event))
+    shown.emit(BasePulled(BASE, *event))
     assert expected in capsys.readouterr().out
+
+
+WAITED = BasePulled(BASE, "pulling", 40_000_000, rate=2_000_000.0, seconds_left=20.0)
+
+
+def test_the_progress_line_shows_a_pull_that_is_waited_for(shown: TextConsole, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(shown, "_clock", lambda: now)
+    shown.emit(StageBegan("ship"))
+    shown.emit(WAITED)
+    pull = "pull: python@sha256:111111111111: 40.0 MB to go, 2.0 MB/s, 20 s left"
+    assert line(shown) == f"ship | {pull}"
+    now += 1
+    shown.emit(SOME)
+    assert line(shown).startswith("ship: api: 10.0 MB of 30.0 MB")
+    assert line(shown).endswith(pull), "another image may be sent meanwhile"
+    shown.emit(BasePulled(BASE, "pulling"))
+    assert line(shown).endswith("pull: python@sha256:111111111111: fetched; the server unpacks it")
+    shown.emit(BasePulled(BASE, "done", 40_000_000))
+    assert line(shown).startswith("ship: api: 10.0 MB of 30.0 MB")
+    assert "pull" not in line(shown)
+
+
+def test_a_pull_that_is_waited_for_no_more_is_not_shown_beside_what_is_sent(
+    shown: TextConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it was given up is told when its layers are there."""
+    now = 100.0
+    monkeypatch.setattr(shown, "_clock", lambda: now)
+    shown.emit(StageBegan("ship"))
+    shown.emit(WAITED)
+    now += 5
+    shown.emit(SOME)
+    assert "pull" not in line(shown)
+
+
+def test_a_log_hears_of_a_long_pull(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    now = 100.0
+    console = TextConsole(Redactor(), color=False, clock=lambda: now)
+
+    def told(second: float, event: BasePulled) -> list[str]:
+        nonlocal now
+        now = 100.0 + second
+        console.emit(event)
+        return capsys.readouterr().out.splitlines()
+
+    assert told(0, WAITED) == told(14.9, WAITED) == []
+    assert told(15, WAITED) == ["pull      python@sha256:111111111111: 40.0 MB to go, 2.0 MB/s, 20 s left"]
+    assert told(29, WAITED) == []
+    assert told(30, BasePulled(BASE, "done", 40_000_000)) == [
+        "pull      the server has pulled python@sha256:111111111111: 40.0 MB not sent"
+    ]
+    assert told(40, WAITED) == told(54, WAITED) == [], "another pull, which may be soon done"
 
 
 def test_what_is_sent_stays_shown_when_the_builds_are_done(shown: TextConsole) -> None:

@@ -39,7 +39,7 @@ class Bases:
         """
         while sent.base is not None and freight.have < sent.base.count:
             race = self._race(freight, sent.base)
-            if race.settled() is Choice.PULLED:
+            if race.settled(self._pulls.waited_for) is Choice.PULLED:
                 return self._pulled(freight, sent, sent.base)
             sent = self._raced(freight, sent, race)
         return freight, replace(sent, base=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from allfast.agent.engine import EngineUnreachable
 from allfast.errors import ShipError
 from allfast.events import Emit, Note
@@ -9,6 +11,7 @@ from allfast.images import server_images
 from allfast.images.cargo import Cargo, Destination, engine_errors
 from allfast.images.local_engine import LocalEngine, platform_of
 from allfast.images.ship import CACHE_LIMIT, Shipment, Shipper
+from allfast.model.server import ServerFacts
 from allfast.transfer.documents import normal_platform
 
 #: Seconds of silence after which the server's attempt to pull an image counts as failed.
@@ -23,15 +26,19 @@ def ensure_data_image(
     emit: Emit,
     *,
     platform: str,
-    free_bytes: int | None = None,
-    state_free_bytes: int | None = None,
+    facts: Callable[[], ServerFacts] | None = None,
     cache_limit: int = CACHE_LIMIT,
 ) -> Shipment:
     """See to it that the server's engine has the image of that name, for its platform.
 
     Returns the shipment, empty where nothing was shipped. It never replaces an image that is there.
 
+    Args:
+        facts: asks the server for its room, which is done when the image is to be sent: what came before it has taken
+            some. None: there is enough.
+
     Raises:
+        RefusedError: not enough room on the server; nothing was sent.
         ShipError: the image is in neither place and no registry gave it to the server.
     """
     engine = server.engine
@@ -50,14 +57,15 @@ def ensure_data_image(
     if image is None or image.platform != normal_platform(platform) or "@" in reference:
         raise _nowhere(reference, service, refused, platform)
     emit(Note(f"the server could not pull {reference}: this machine's image is sent", service=service))
+    now = facts() if facts is not None else None
     shipper = Shipper(
         server,
         local,
         emit,
         platform=platform,
         tag=lambda _: reference,
-        free_bytes=free_bytes,
-        state_free_bytes=state_free_bytes,
+        free_bytes=now.free_bytes if now is not None else None,
+        state_free_bytes=now.state_free_bytes if now is not None else None,
         cache_limit=cache_limit,
     )
     return shipper.ship([Cargo(service, image.engine_id)])

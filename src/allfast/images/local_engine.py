@@ -109,14 +109,16 @@ class LocalEngine:
     def layer_sizes(self, image: LocalImage) -> tuple[int, ...]:
         """About how many bytes each layer's files have, in the order of `diff_ids`.
 
-        Good for progress and estimates: the engine counts file bodies, not the tar. Where it cannot tell them apart,
-        each has its share of the image.
+        Good for progress and estimates. Where the engine cannot tell them apart, each has its share of the image.
         """
+        return self.counted_sizes(image) or shares(image)
+
+    def counted_sizes(self, image: LocalImage) -> tuple[int, ...]:
+        """The same as the engine counts them (file bodies, not the tar); empty where it cannot tell them apart."""
         text = self.run("image", "history", "--no-trunc", "--human=false", "--format", "{{json .}}", image.engine_id)
         entries = [json.loads(line) for line in reversed(text.splitlines())]
         sizes = tuple(int(entry["Size"]) for entry in entries if not _NO_LAYER.match(entry["CreatedBy"]))
-        count = len(image.diff_ids)
-        return sizes if len(sizes) == count else (image.size // max(1, count),) * count
+        return sizes if len(sizes) == len(image.diff_ids) else ()
 
     def prune(self, deployment: str, prefix: str, keep: int) -> None:
         """Remove images that allfast built for a deployment, all but the newest `keep` of each service.
@@ -188,6 +190,12 @@ class LocalEngine:
         except OSError as error:
             hint = "install the Docker CLI with buildx, and an engine, on this machine"
             raise RefusedError(f"the docker command cannot be run: {error}", hint=hint) from error
+
+
+def shares(image: LocalImage) -> tuple[int, ...]:
+    """Bytes for each layer of an image where they are not told apart: of all the same share."""
+    count = len(image.diff_ids)
+    return (image.size // max(1, count),) * count
 
 
 def platform_of(description: Mapping[str, Any]) -> str:

@@ -60,6 +60,13 @@ class Pulls:
         except (EngineError, EngineUnreachable):
             return None  # the server's engine: whoever needs it next will tell
 
+    def waited_for(self, pull: BasePull) -> None:
+        """Nothing but this pull is under way: how far it is is told."""
+        now = pull.pulling
+        rate = now.rate or 0.0
+        left = now.left / rate if rate else None
+        self._emit(BasePulled(pull.base.reference, "pulling", now.left, rate=rate, seconds_left=left))
+
     def used(self, pull: BasePull, saved: int) -> None:
         """Layers of so many (compressed) bytes are not sent, because they were pulled."""
         self._tell(pull, BasePulled(pull.base.reference, "done", saved))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from allfast.agent.archive import Layer
 from allfast.images.base_pull import BasePull
@@ -36,9 +36,13 @@ class Race:
         """What is there sooner, as far as it can be told now."""
         return choose(self.pull.pulling, Sending(round(sum(self._left.values())), self._pace.rate))
 
-    def settled(self) -> Choice:
-        """The same, when it is sure enough to act on: waits for a pull for as long as that is the sooner way."""
+    def settled(self, told: Callable[[BasePull], None]) -> Choice:
+        """The same, when it is sure enough to act on: waits for a pull for as long as that is the sooner way.
+
+        `told` is told of the pull before each look that is waited for.
+        """
         while (choice := self.choice()) is Choice.WAIT:
+            told(self.pull)
             self.pull.wait(LOOK)
         return choice
 

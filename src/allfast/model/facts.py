@@ -49,12 +49,12 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What the server lacks of an image that is at hand here: `layers` of `of`, about `size` bytes when unpacked."""
+    """What the server lacks of an image that is at hand here."""
 
-    image: str  # engine id here
-    layers: int
-    of: int
-    size: int
+    image: str  # engine id here; of one that nobody builds, its reference
+    layers: tuple[tuple[str, int], ...]  # diff id -> bytes when unpacked, as the engine here counts them
+    of: int  # how many layers it has
+    shares: bool = False  # the engine here does not tell its layers apart: each counts with its share of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,13 @@ class Facts:
     services: tuple[ServiceFacts, ...]
     server: ServerFacts
     local_images: tuple[ImageAtHand, ...] = ()
-    missing: tuple[Missing, ...] = ()  # of those of them that may be reused
+    missing: tuple[Missing, ...] = ()  # of those of them that may be reused, and of images here that nobody builds
     strategy: Strategy = Strategy.RECREATE
     routes: RouteSet = NO_ROUTES
     resources: tuple[Resource, ...] = ()  # as the Compose files want them
     proxy: tuple[str, ...] = ()  # what must become of the proxy, in words
     proxy_refusals: tuple[Finding, ...] = ()  # routes and ports that another application has
+    proxy_image: str = ""  # what a container of it is to be made of, "" where none is made
     proxy_trouble: str = ""  # how the proxy differs from what the live release needs
     thresholds: Thresholds = Thresholds()
     findings: tuple[Finding, ...] = ()  # of preflight

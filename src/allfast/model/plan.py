@@ -38,15 +38,29 @@ class ServicePlan:
 
 @dataclass(frozen=True, slots=True)
 class ToSend:
-    """What has to travel of a service's image, as far as that can be told before it is built or read."""
+    """What has to travel of a service's image, as far as that can be told before it is built or read.
 
-    service: str
+    A layer that several images have travels once: it counts for the first of them.
+    """
+
+    service: str  # or `the proxy`
     layers: int | None = None  # that the server lacks, `of` so many; None: not known before it is built
     of: int | None = None
     most: int | None = None  # bytes of these layers, unpacked: less travels
     expected: int | None = None  # bytes on the wire: what images that were built in the same way took; None: none was
     changed: int | None = None  # bytes of the files that changed, of an image that is to be built; None: not known
-    pulled: str = ""  # nobody builds it and the server lacks it: the reference that the server pulls; nothing is sent
+    pulled: str = ""  # nobody builds it: what the server is to pull; where it cannot, `most` (None: it is not here)
+    shared: int = 0  # layers that the server lacks, too, and that count for an image before it
+    estimated: bool = False  # `most` is an estimate: the engine here does not tell the image's layers apart
+
+
+@dataclass(frozen=True, slots=True)
+class SendTotal:
+    """What has to travel of all images together: no more than `most` bytes, about `expected` ones besides."""
+
+    most: int = 0
+    expected: int = 0
+    unknown: int = 0  # images of which nothing can be told before they are built
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,7 @@ class Plan:
     one_shots: tuple[str, ...]  # in the order they run
     to_send: tuple[ToSend, ...]
     nothing_to_do: bool
+    to_send_total: SendTotal = SendTotal()
     mends: tuple[str, ...] = ()  # what is not as recorded and will be put right
     notes: tuple[str, ...] = ()
     proof_only: bool = False  # nothing starts: the live release only has to be proven

@@ -127,4 +127,4 @@ def _start_as_before(context: Context, old: Container) -> None:
 def _bring_image(context: Context, snapshot: Snapshot, name: str) -> None:
     item = snapshot.facts.get(name)
     assert item is not None
-    foreign_images.bring(context, item.service.image, name, snapshot.local, snapshot.facts.server)
+    foreign_images.bring(context, item.service.image, name, snapshot.local, snapshot.facts.server.platform)

@@ -20,6 +20,7 @@ from allfast.model.server import Container
 from allfast.pipeline import foreign_images
 from allfast.pipeline.context import Context
 from allfast.pipeline.run import waiting
+from allfast.planning.to_send import PROXY
 from allfast.proxy.caddy import published
 from allfast.proxy.canary import asking_for, canary_content, canary_line
 from allfast.proxy.change import is_as_composed
@@ -131,7 +132,7 @@ def listen(context: Context, release: Release) -> None:
     if change.kind != "start":
         with context.step("proxy image"):
             image = context.project.config.toml.proxy.image
-            foreign_images.bring(context, image, "the proxy", LocalEngine.of_shell(), context.server.facts())
+            foreign_images.bring(context, image, PROXY, LocalEngine.of_shell(), context.server.facts().platform)
     holders = holders_of(context, [port for _, port in change.ports], release.id)
     with context.step("proxy", change=change.kind, reasons=list(change.reasons), apps=list(change.apps)):
         started = state.container

@@ -13,18 +13,22 @@ from allfast.pipeline.context import Context
 from allfast.pipeline.edge import holders_of, of, part_with, serving_in
 from allfast.proxy.caddy import published
 from allfast.proxy.canary import canary_content, canary_line
-from allfast.proxy.change import is_as_composed, needed
+from allfast.proxy.change import Change, is_as_composed, needed
 from allfast.remote.proxy import ProxyState
 from allfast.text import moment
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The proxy before a deploy, in words: what becomes of it, and how it differs from what the live release needs."""
+    """The proxy before a deploy, in words: what becomes of it, and how it differs from what the live release needs.
+
+    `image` is the reference of the image that a container of it is to be made of, "" where none is made.
+    """
 
     announced: tuple[str, ...] = ()
     trouble: str = ""
     refusals: tuple[Finding, ...] = ()
+    image: str = ""
 
 
 def survey(
@@ -44,9 +48,12 @@ def survey(
         gap = "proxy: it gives the application's ports back to its containers: a gap until they are healthy"
         return Survey((gap,), trouble)
     try:
-        return Survey(_announced(context, state, routes, direct), trouble, _taken(context, state, direct))
+        change = of(context).needed(state, part_with(context, state, routes))
     except (RefusedError, UsageError) as error:  # another application of the server has the routes or ports
         return Survey((), trouble, (Finding("route", "refuse", error.message, error.hint, forceable=False),))
+    image = context.project.config.toml.proxy.image if change.kind in ("create", "recreate") else ""
+    announced = _announced(context, state, change, direct)
+    return Survey(announced, trouble, _taken(context, state, direct), image)
 
 
 def _taken(context: Context, state: ProxyState, direct: Sequence[int]) -> tuple[Finding, ...]:
@@ -62,9 +69,7 @@ def _taken(context: Context, state: ProxyState, direct: Sequence[int]) -> tuple[
     )
 
 
-def _announced(context: Context, state: ProxyState, routes: RouteSet, direct: Sequence[int]) -> tuple[str, ...]:
-    part = part_with(context, state, routes)
-    change = of(context).needed(state, part)
+def _announced(context: Context, state: ProxyState, change: Change, direct: Sequence[int]) -> tuple[str, ...]:
     certificate = _other_certificate(context, state)
     words = [f"proxy: {certificate}"] if certificate else []
     held = {port for _, port in state.container.ports} if state.container is not None else set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from allfast.config.project import direct_ports
 from allfast.config.resources import resources
 from allfast.config.routes import routes
 from allfast.errors import RefusedError
-from allfast.images.local_engine import LocalEngine, LocalImage
-from allfast.images.sending import to_warm
-from allfast.model.facts import Changes, Facts, Missing, ServiceFacts, Thresholds
+from allfast.images.local_engine import LocalEngine
+from allfast.model.facts import Changes, Facts, ServiceFacts, Thresholds
 from allfast.model.plan import Finding
 from allfast.model.release import Assets, Commit, Release, Where
 from allfast.model.routing import RouteSet
-from allfast.model.server import ImageAtHand, ServerFacts
+from allfast.model.server import ServerFacts
 from allfast.model.service import BuildInputs, Kind, Service
 from allfast.pipeline import edge_look
 from allfast.pipeline.context import Context, Project
+from allfast.pipeline.missing import missing
 from allfast.planning import preflight
 from allfast.source import git
 from allfast.source import inputs as build_inputs
@@ -55,12 +55,12 @@ class Snapshot:
             self.facts,
             server=server,
             services=services,
-            missing=_missing(context, services, self.facts.local_images, server, self.local),
             proxy=proxy.announced,
+            proxy_image=proxy.image,
             proxy_trouble=proxy.trouble,
             proxy_refusals=proxy.refusals,
         )
-        return dataclasses.replace(self, facts=facts)
+        return dataclasses.replace(self, facts=_with_missing(context, facts, self.local))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,11 @@ def gather(context: Context, revision: str) -> Iterator[Snapshot]:
                 services=services,
                 server=found,
                 local_images=images.result(),
-                missing=_missing(context, services, images.result(), found, local),
                 strategy=project.target.strategy,
                 routes=wanted,
                 resources=resources(model.top, project.deployment),
                 proxy=proxy.announced,
+                proxy_image=proxy.image,
                 proxy_trouble=proxy.trouble,
                 proxy_refusals=proxy.refusals,
                 thresholds=_thresholds(project),
@@ -123,30 +123,11 @@ def gather(context: Context, revision: str) -> Iterator[Snapshot]:
                 asked=_asked(project),
                 notes=(*sources.bases.notes, *model.notes),
             )
-            yield Snapshot(facts, checkout, model, local, sources)
+            yield Snapshot(_with_missing(context, facts, local), checkout, model, local, sources)
 
 
-def _missing(
-    context: Context,
-    services: Sequence[ServiceFacts],
-    images: Sequence[ImageAtHand],
-    server: ServerFacts,
-    local: LocalEngine,
-) -> tuple[Missing, ...]:
-    """What the server lacks of the images here that may be reused because it has no such image itself."""
-    there = {(image.service, image.inputs) for image in server.images}
-    wanted = {(one.service.name, one.inputs.digest) for one in services if one.inputs is not None} - there
-    candidates = [local.image(image.engine_id) for image in images if (image.service, image.inputs) in wanted]
-    return tuple(_lacks(context, image, local) for image in candidates if image is not None)
-
-
-def _lacks(context: Context, image: LocalImage, local: LocalEngine) -> Missing:
-    lacking = image.diff_ids[context.server.layers(image.diff_ids) :]
-    stock = context.server.cache.stock(lacking)
-    sizes = dict(zip(image.diff_ids, local.layer_sizes(image), strict=True))
-    travelling = set(lacking) - stock.whole
-    travelling -= set(to_warm({layer: sizes[layer] for layer in travelling}, stock))
-    return Missing(image.engine_id, len(travelling), len(image.diff_ids), sum(map(sizes.__getitem__, travelling)))
+def _with_missing(context: Context, facts: Facts, local: LocalEngine) -> Facts:
+    return dataclasses.replace(facts, missing=missing(context, facts, local))
 
 
 @contextmanager

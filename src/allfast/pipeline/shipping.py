@@ -13,6 +13,7 @@ from allfast.pipeline import foreign_images
 from allfast.pipeline.context import Context
 from allfast.pipeline.facts import Snapshot
 from allfast.pipeline.outgoing import Outgoing, owners, tag
+from allfast.planning.to_send import PROXY
 from allfast.remote.server import ArrivedImage
 from allfast.text import megabytes
 
@@ -20,8 +21,10 @@ from allfast.text import megabytes
 def ship(context: Context, snapshot: Snapshot, plan: Plan, outgoing: Outgoing, release: str) -> dict[str, Image]:
     """Bring what is missing to the server and name it there; the image of each service that stays or comes.
 
+    The proxy's image is among it: one that is nowhere to be had ends the deploy here, before one-shots run.
+
     Raises:
-        ShipError: an image did not arrive as it was built.
+        ShipError: an image did not arrive as it was built, or is nowhere to be had.
         RefusedError: not enough room.
     """
     services = [s for s in plan.services if s.step is not Step.REMOVE]
@@ -32,6 +35,8 @@ def ship(context: Context, snapshot: Snapshot, plan: Plan, outgoing: Outgoing, r
             images.setdefault(service.service, _image(context, snapshot, service, images))
         _name(context, images, services, release)
         _record(context, snapshot, decided, images, outgoing.sent, release)
+        if snapshot.facts.proxy_image and not plan.canary:
+            _bring(context, snapshot, snapshot.facts.proxy_image, PROXY)
     return {service.service: images[service.service] for service in services}
 
 
@@ -62,11 +67,15 @@ def _as_it_is(context: Context, snapshot: Snapshot, name: str) -> Image:
     """An image that nobody builds here: present on the server, pulled there, or shipped."""
     item = snapshot.facts.get(name)
     assert item is not None
-    foreign_images.bring(context, item.service.image, name, snapshot.local, snapshot.facts.server)
+    _bring(context, snapshot, item.service.image, name)
     found = server_images.inspect(context.server.engine, item.service.image)
     if found is None:
         raise ShipError(f"{name}: {item.service.image} is not on the server although it arrived", hint="deploy again")
     return Image(found["Id"], found["Id"], tuple(found["RootFS"]["Layers"]), platform_of(found))
+
+
+def _bring(context: Context, snapshot: Snapshot, reference: str, name: str) -> None:
+    foreign_images.bring(context, reference, name, snapshot.local, snapshot.facts.server.platform)
 
 
 def _name(context: Context, images: Mapping[str, Image], services: list[ServicePlan], release: str) -> None:

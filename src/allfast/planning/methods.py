@@ -37,13 +37,18 @@ def choose(facts: Facts, service: ServiceFacts, wishes: Wishes) -> Choice:
     return _not_reused(facts, service, required)
 
 
+def from_here(facts: Facts, service: ServiceFacts) -> frozenset[str]:
+    """The engine ids of the images on this machine that `choose` may take, whatever is wished."""
+    found = (_image_at_hand(facts, service, _required(facts, service).method), _not_stale(facts, service))
+    return frozenset(one[0].engine_id for one in found if one is not None and not one[1])
+
+
 def _forced(facts: Facts, service: ServiceFacts, method: Method) -> Choice:
     """Row 1: a flag decides; `--reuse` takes any image with these inputs, or none (the plan then refuses)."""
     reason = f"asked for by --{method}"
     if method is not Method.REUSE:
         return Choice(method, reason)
-    found = _newest(facts, service, lambda image: not caught_stale(facts.server, image))
-    return Choice(method, reason, *(found or (None, False)))
+    return Choice(method, reason, *(_not_stale(facts, service) or (None, False)))
 
 
 def _required(facts: Facts, service: ServiceFacts) -> Choice:
@@ -109,7 +114,7 @@ def _image_at_hand(facts: Facts, service: ServiceFacts, required: Method) -> tup
 def _not_reused(facts: Facts, service: ServiceFacts, required: Choice) -> Choice:
     """What to build although an image with these inputs is at hand, but may not be taken; else as required."""
     assert service.inputs is not None
-    found = _newest(facts, service, lambda image: not caught_stale(facts.server, image))
+    found = _not_stale(facts, service)
     if found is None or required.method is Method.CLEAN:
         return required
     if service.fresh_after is not None and found[0].created < _oldest(facts, service):
@@ -119,6 +124,11 @@ def _not_reused(facts: Facts, service: ServiceFacts, required: Choice) -> Choice
     if service.inputs.unhashable and service.changes is not None and not service.changes.files:
         return Choice(Method.QUICK, "nothing changed that can be compared, but: " + names(service.inputs.unhashable))
     return required
+
+
+def _not_stale(facts: Facts, service: ServiceFacts) -> tuple[ImageAtHand, bool] | None:
+    """Any image with these inputs that was not caught stale."""
+    return _newest(facts, service, lambda image: not caught_stale(facts.server, image))
 
 
 def _oldest(facts: Facts, service: ServiceFacts) -> float:

@@ -49,6 +49,8 @@ def make_plan(facts: Facts, wishes: Wishes) -> Plan:
     proof_only = unchanged and not idle and not share_only and facts.strategy is Strategy.SIDE_BY_SIDE
     quiet = idle or proof_only or share_only
     found = findings.of(facts, choices, data, wishes, mends)
+    proxy = "" if wishes.canary else facts.proxy_image
+    travels = () if quiet or wishes.build_only else to_send.to_send(facts, services, data, proxy=proxy)
     return Plan(
         deployment=facts.deployment,
         target=facts.target,
@@ -60,8 +62,9 @@ def make_plan(facts: Facts, wishes: Wishes) -> Plan:
         environment=_environment(facts, services),
         findings=found,
         one_shots=() if quiet else _one_shots(facts, asked),
-        to_send=() if quiet or wishes.build_only else to_send.to_send(facts, services, data),
+        to_send=travels,
         nothing_to_do=idle,
+        to_send_total=to_send.total(travels),
         proof_only=proof_only,
         strategy=facts.strategy,
         proxy=() if quiet or wishes.canary else facts.proxy,
