@@ -139,15 +139,22 @@ class Outgoing:
         if self._pool is None:
             return dict(self._shipper.ship(self._cargoes).images)
         self._reused.result()  # all of them are offered
-        images: dict[str, Image] = {}
-        for freight, sending in self._sends:
-            sent = sending.result()
-            images[freight.service] = self._shipper.shared(freight) or self._shipper.load(freight, sent)
+        try:
+            images = dict(self._arrivals())
+        except Stopped:  # to be loaded it had to be sent again, and what failed in the thread had ended that
+            if self.trouble.done() and not self.trouble.cancelled():
+                self.trouble.result()
+            raise
         self._pool.shutdown()
         return images
 
+    def _arrivals(self) -> Iterator[tuple[str, Image]]:
+        for freight, sending in self._sends:
+            sent = sending.result()
+            yield freight.service, self._shipper.shared(freight) or self._shipper.load(freight, sent)
+
     def end(self) -> None:
-        """End what is being sent with the batch under way, and wait for that."""
+        """End what is being sent with the batch under way, and wait for that (layers.GRACE bounds it)."""
         self._stopped.set()
         if self._pool is not None:
             with uninterrupted(self._context.warn, "what is being sent is ended: a moment"):
