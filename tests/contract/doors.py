@@ -20,7 +20,7 @@ from allfast.agent.engine import Engine
 from allfast.agent.protocol import AgentError
 from allfast.agent.receive import WINDOW, Receiver, text
 from allfast.remote.failures import from_agent
-from allfast.remote.layers import Arrival, Found, Loaded, Stock
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from testbed.common import HOST_ENV, wait_until
 from testbed.server import Server
 
@@ -56,16 +56,18 @@ class NearCache:
         for layer, _ in self.receiver.cache.layers():
             self.receiver.cache.drop(layer)
 
-    def index(self, name: str) -> bytes:
+    def index(self, name: str, go_on: GoOn) -> bytes:
         """The index of a cached layer."""
         return base64.b64decode(self.receiver.index(name))
 
-    def warm(self, layer: str, go_on: Callable[[], None]) -> None:
+    def warm(self, layer: str, go_on: GoOn) -> None:
         """Have a layer in the cache that the engine has."""
         with _refusals():
             self.receiver.warm(layer)
 
-    def receive(self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None]) -> tuple[str, ...]:
+    def receive(
+        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+    ) -> tuple[str, ...]:
         """Take a layer: every batch is sent before it is carried out, as over a line that is faster than a disk."""
         stream = next(self._streams)
         words = dataclasses.asdict(arrival)

@@ -10,13 +10,14 @@ context is kept over all messages of the connection. Unpacked, a message is one 
 Laptop to agent:
     {"id": 7, "request": "name", "args": {...}}              a request (agent/requests.py has the table)
     {"id": 7, "request": "name", "args": {...}, "body": N}   the same; exactly N raw bytes follow its frame
+    {"id": 0, "request": "name", "args": {...}, "body": N}   the same; nobody waits for its answer but an error
     {"request": "name", "args": {...}, "told": true}         a request that is answered only where it fails
     {}                                                       a beat: "I am alive"
 
 Agent to laptop:
     {"id": 7, "result": ...} or {"id": 7, "error": {"kind": ..., "message": ..., "hint": ...}}
     {"id": 7, "note": {...}}                                 while request 7 is under way
-    {"error": {...}}                                         something that was told failed
+    {"error": {...}}                                         something that was told failed; with id 0: one of those
     {}                                                       a beat
 
 Requests that are told are carried out one after the other, as they were sent, and before any request without a body

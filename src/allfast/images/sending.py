@@ -13,7 +13,7 @@ from allfast.agent.receive import short
 from allfast.images.known_bases import KnownBases
 from allfast.images.pace import Pace
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Arrival, Found, Loaded, Stock
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Chunks, Encoder
 from allfast.transfer.errors import TransferError
@@ -28,18 +28,23 @@ ASKED, SIMILAR = 8, 4
 
 
 class Cache(Protocol):
-    """What sending needs of a server's layer cache (remote.layers.LayerRequests)."""
+    """What sending needs of a server's layer cache (remote.layers.LayerRequests).
+
+    `go_on` is asked now and then while the server is waited for, and may raise.
+    """
 
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """What the cache has. They stay there until the image whose layers are that `chain` is loaded."""
 
-    def index(self, name: str) -> bytes:
+    def index(self, name: str, go_on: GoOn) -> bytes:
         """The packed index of a cached layer."""
 
-    def warm(self, layer: str, go_on: Callable[[], None]) -> None:
-        """Have the server read a layer from its engine into its cache; `go_on` is asked now and then, and may raise."""
+    def warm(self, layer: str, go_on: GoOn) -> None:
+        """Have the server read a layer from its engine into its cache."""
 
-    def receive(self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None]) -> tuple[str, ...]:
+    def receive(
+        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+    ) -> tuple[str, ...]:
         """Send a layer's recipe; the bases that proved damaged."""
 
     def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
@@ -80,11 +85,11 @@ class Sender:
         self.wire = 0
         self.pace = Pace()
 
-    def prepare(self, missing: Mapping[str, int], chain: str = "", go_on: Callable[[], None] = lambda: None) -> Stock:
+    def prepare(self, missing: Mapping[str, int], chain: str = "", go_on: GoOn = lambda: None) -> Stock:
         """Learn what the server has, when it has brought into its cache what its engine has of the missing layers.
 
         `missing`: the layers to be sent, and about how many bytes they have; `chain`: all layers of the image that they
-        are to be loaded for. `go_on` is asked now and then while the server reads, and may raise.
+        are to be loaded for. `go_on` is asked now and then while the server works, and may raise.
         """
         stock = self._cache.stock(list(missing), chain)
         cold_ones = to_warm(missing, stock)
@@ -106,14 +111,15 @@ class Sender:
         used += [name for name, _ in cold if wanted and self._known.read(name, sum(wanted), suits)]
         told = [name for name, size in (*stock.cached, *cold) if size and suits(size)]
         unknown = [name for name in told if not self._known.has(name)]
-        used += [name for name in unknown[:ASKED] if self._ask(name)]
+        used += [name for name in unknown[:ASKED] if self._ask(name, go_on)]
         self._known.use(used)
         return stock
 
-    def send(self, layer: Layer, begun: int, made: Callable[[int], None]) -> Fate:
+    def send(self, layer: Layer, begun: int, made: Callable[[int], None], go_on: GoOn = lambda: None) -> Fate:
         """Send one layer, of which `begun` bytes are there.
 
-        `made` is told how many of its bytes are there. Raises `AgentRefusal` where it cannot arrive.
+        `made` is told how many of its bytes are there; `go_on` is asked now and then while the server is waited for,
+        and may raise. Raises `AgentRefusal` where it cannot arrive.
         """
         begun = min(begun, layer.size - 1)  # what is whole was not checked there yet: one byte comes again
         bodies = self._memory.writer()
@@ -126,7 +132,7 @@ class Sender:
 
         try:
             with self.pace.running():
-                if self._cache.receive(arrival, self._batches(encoder, layer), arrived):
+                if self._cache.receive(arrival, self._batches(encoder, layer), arrived, go_on):
                     return Fate.DAMAGED
             self._known.add_sent(self._memory.put(layer.diff_id, encoder.index, bodies))
         except AgentRefusal as error:
@@ -168,7 +174,7 @@ class Sender:
         if encoder.index.size != layer.size:  # the server would wait for the rest
             raise TransferError(f"layer {layer.diff_id} has {encoder.index.size} bytes, and not {layer.size}")
 
-    def _warm(self, layer: str, go_on: Callable[[], None]) -> None:
+    def _warm(self, layer: str, go_on: GoOn) -> None:
         """Have the server read a layer from its engine, if it can."""
         try:
             self._cache.warm(layer, go_on)
@@ -176,10 +182,10 @@ class Sender:
             if error.kind != Kind.NOT_FOUND:
                 raise
 
-    def _ask(self, name: str) -> bool:
+    def _ask(self, name: str, go_on: GoOn) -> bool:
         """Ask for the index of a layer that another machine sent, and remember it; whether it can be used."""
         try:
-            return self._known.add(self._memory.learn(name, self._cache.index(name)))
+            return self._known.add(self._memory.learn(name, self._cache.index(name, go_on)))
         except (AgentRefusal, BadIndex):
             return False
 

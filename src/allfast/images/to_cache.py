@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from allfast.agent.archive import chain_id
 from allfast.agent.engine_store import Unreadable
@@ -25,6 +26,7 @@ from allfast.images.race import Overtaken, Race
 from allfast.images.sending import Fate, Sender
 from allfast.images.stored import StoredImage, is_known
 from allfast.model.release import Image
+from allfast.remote.layers import GoOn
 from allfast.transfer.documents import Wanted
 from allfast.transfer.errors import TransferError
 from allfast.transfer.index import LayerIndex
@@ -125,8 +127,9 @@ class Transfer:
         """Have all missing layers in the server's cache; what they were read from, and how many were sent."""
         missing, by_store, sent = freight.missing, True, 0
         fates: dict[str, Fate] = {}
+        go_on = partial(self._go_on, race)
         for _ in range(ATTEMPTS):
-            stock = self._sender.prepare(missing, chain_id(freight.local.diff_ids), lambda: self._go_on(race))
+            stock = self._sender.prepare(missing, chain_id(freight.local.diff_ids), go_on)
             pending = missing.keys() - stock.whole
             estimates = {layer: missing[layer] for layer in pending}
             watch = Watch(freight, estimates, self._emit, self._tally, lambda: self._sender.wire, race)
@@ -136,9 +139,9 @@ class Transfer:
             try:
                 with closing(image.layers(pending)) as layers:  # what reads them ends here, however this ends
                     for layer in layers:
-                        whole = replace(layer, chunks=self._until_stopped(layer.chunks, race))
+                        whole = replace(layer, chunks=_until_stopped(layer.chunks, go_on))
                         begun = stock.begun.get(layer.diff_id, 0)
-                        fate = self._sender.send(whole, begun, watch.of(layer, begun))
+                        fate = self._sender.send(whole, begun, watch.of(layer, begun), go_on)
                         fates[layer.diff_id] = fate
                         if fate is Fate.ARRIVED:
                             pending = pending - {layer.diff_id}
@@ -151,17 +154,18 @@ class Transfer:
                 return image, sent
         raise _not_arrived(freight.service, min(pending), fates)
 
-    def _until_stopped(self, chunks: Iterable[bytes], race: Race | None) -> Iterator[bytes]:
-        for chunk in chunks:
-            self._go_on(race)
-            yield chunk
-
     def _go_on(self, race: Race | None) -> None:
         """Raises `Stopped` or `Overtaken` where nothing more is to be sent."""
         if self._stopped.is_set():
             raise Stopped
         if race is not None:
             race.go_on()
+
+
+def _until_stopped(chunks: Iterable[bytes], go_on: GoOn) -> Iterator[bytes]:
+    for chunk in chunks:
+        go_on()
+        yield chunk
 
 
 def _not_arrived(service: str, layer: str, fates: Mapping[str, Fate]) -> ShipError:

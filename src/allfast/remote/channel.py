@@ -191,7 +191,7 @@ class Channel:
         return RemoteError(f"the connection to {self._host} is closed", hint="run the command again")
 
     def post(self, request: str, args: dict[str, Any], body: bytes) -> None:
-        """Send a request with a body, whose answer nobody waits for. Raises the connection's error once it is lost."""
+        """Send a request with a body; where it fails, that is told as of `tell`. Raises the connection's error."""
         self._check_connection()
         message = {"id": 0, "request": request, "args": args, "body": len(body)}
         self._send(message, io.BytesIO(body))
@@ -244,7 +244,7 @@ class Channel:
             self._dispatch(message)
 
     def _dispatch(self, message: dict[str, Any]) -> None:
-        if "id" not in message and "error" in message:
+        if not message.get("id") and "error" in message:  # of what was told, or posted
             self._told_failed(from_agent(self._host, message["error"]))
             return
         with self._mutex:

@@ -19,8 +19,11 @@ from allfast.remote.channel import Channel
 #: Seconds that a server gets to be done with a layer that is given up. It may just be reading a base from its engine;
 #: what it makes after that lies in its cache, and nowhere else.
 GRACE = 10.0
-#: Seconds after which somebody who waits for the server to read a layer looks whether that is still wanted.
+#: Seconds after which somebody who waits for the server looks whether that is still wanted, and can still come.
 LOOK = 0.2
+
+#: Asked now and then by who waits for the server; it raises where that is not wanted any more.
+GoOn = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,8 @@ class Stock:
 
     `whole` and `begun` (diff id -> bytes that are there) are of the layers that were asked for. `cached` names all
     whole layers by the beginning of their diff id (hex) and tells their bytes, the one used last first; `cold` names
-    layers that the server would have to read from its engine (with 0 bytes where it has no index of them). `codecs`:
-    how recipes may be compressed, the best first.
+    layers that the server would have to read from its engine. Either tells 0 bytes of a layer of which no index is to
+    be had. `codecs`: how recipes may be compressed, the best first.
     """
 
     whole: frozenset[str]
@@ -79,43 +82,35 @@ class LayerRequests:
         cached, cold = (tuple((name, size) for name, size in answer[kind]) for kind in ("cached", "cold"))
         return Stock(frozenset(answer["whole"]), answer["begun"], cached, cold, tuple(answer["codecs"]))
 
-    def index(self, name: str) -> bytes:
-        """The packed index of a layer of the cache, named as `Stock` does."""
-        return base64.b64decode(self._channel.call("layer_index", {"layer": name}))
+    def index(self, name: str, go_on: GoOn) -> bytes:
+        """The packed index of a layer of the cache, named as `Stock` does; the server may have to make it."""
+        return base64.b64decode(_awaited(lambda: self._channel.call("layer_index", {"layer": name}), go_on))
 
-    def warm(self, layer: str, go_on: Callable[[], None]) -> None:
-        """Have the server read a layer from its engine into its cache; `go_on` is asked now and then, and may raise.
+    def warm(self, layer: str, go_on: GoOn) -> None:
+        """Have the server read a layer from its engine into its cache.
 
         Raises `AgentRefusal` not-found where it cannot.
         """
-        warmed: Future[None] = Future()
+        _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}), go_on)
 
-        def call() -> None:
-            try:
-                warmed.set_result(self._channel.call("warm_layer", {"layer": layer}))
-            except AllfastError as error:
-                warmed.set_exception(error)
-
-        threading.Thread(target=call, daemon=True).start()
-        while not wait([warmed], LOOK).done:
-            go_on()
-        warmed.result()
-
-    def receive(self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None]) -> tuple[str, ...]:
+    def receive(
+        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+    ) -> tuple[str, ...]:
         """Send a layer's recipe; `made` is told how far the layer is there.
 
         Returns the bases that proved damaged: with any, the layer has to be sent anew, without them.
-        Raises `AgentRefusal` where the layer did not arrive as it is, and what `batches` raises.
+        Raises `AgentRefusal` where the layer did not arrive as it is, and what `batches` and `go_on` raise: then the
+        server is seen done with the layer, if that takes no longer than `GRACE`.
         """
-        under_way = _Receiving(self._channel, next(self._streams), arrival, made)
+        under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on)
         try:
             for batch in batches:
                 if not under_way.send(batch):
                     break
+            return under_way.result()
         except BaseException:
             under_way.give_up()
             raise
-        return under_way.result()
 
     def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
         """Load an image of that configuration with some layers of the cache (their numbers); `sizes` of all layers."""
@@ -132,6 +127,22 @@ class LayerRequests:
         self._channel.call("name_images", {"names": dict(names)})
 
 
+def _awaited(request: Callable[[], Any], go_on: GoOn) -> Any:
+    """The result of a request that a server may work on for long."""
+    answer: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            answer.set_result(request())
+        except AllfastError as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    while not wait([answer], LOOK).done:
+        go_on()
+    return answer.result()
+
+
 def _found(value: dict[str, Any] | None) -> Found | None:
     return None if value is None else Found(value["id"], "/".join(value["platform"]).rstrip("/"))
 
@@ -139,10 +150,13 @@ def _found(value: dict[str, Any] | None) -> Found | None:
 class _Receiving:
     """A layer under way. Its batches leave in a thread: an interrupt must not stop one of them in the middle."""
 
-    def __init__(self, channel: Channel, stream: int, arrival: Arrival, made: Callable[[int], None]) -> None:
+    def __init__(
+        self, channel: Channel, stream: int, arrival: Arrival, made: Callable[[int], None], go_on: GoOn
+    ) -> None:
         self._channel = channel
         self._stream = stream
         self._made = made
+        self._go_on = go_on
         self._room = threading.Semaphore(WINDOW)
         self._batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._done = threading.Event()
@@ -160,7 +174,8 @@ class _Receiving:
 
     def send(self, batch: bytes) -> bool:
         """Have a batch sent when there is room for it; whether it may be."""
-        self._room.acquire()
+        while not self._room.acquire(timeout=LOOK):
+            self._look()
         if self._done.is_set():
             return False
         self._batches.put(batch)
@@ -176,10 +191,16 @@ class _Receiving:
 
     def result(self) -> tuple[str, ...]:
         """The answer, when it is there."""
-        self._done.wait()
+        while not self._done.wait(LOOK):
+            self._look()
         if self._error is not None:
             raise self._error
         return tuple(self._answer["damaged"])
+
+    def _look(self) -> None:
+        """A batch that was refused is never carried out: who waits for that hears of it here."""
+        self._channel.check()
+        self._go_on()
 
     def _call(self, args: dict[str, Any]) -> None:
         try:

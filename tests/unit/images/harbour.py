@@ -26,7 +26,7 @@ from allfast.images.progress import Tally
 from allfast.images.sending import Fate, Sender
 from allfast.images.to_cache import Source, Transfer
 from allfast.remote.failures import from_agent
-from allfast.remote.layers import Arrival, Found, Loaded, Stock
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from allfast.transfer.documents import Wanted
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
@@ -63,7 +63,7 @@ class Harbour:
         cached, cold = (tuple((name, size) for name, size in told[kind]) for kind in ("cached", "cold"))
         return Stock(frozenset(told["whole"]), told["begun"], cached, cold, tuple(told["codecs"]))
 
-    def index(self, name: str) -> bytes:
+    def index(self, name: str, go_on: GoOn) -> bytes:
         """As `LayerRequests` has it."""
         self.asked.append(name)
         try:
@@ -71,14 +71,16 @@ class Harbour:
         except AgentError as error:
             raise from_agent("harbour", error.to_json()) from error
 
-    def warm(self, layer: str, go_on: Callable[[], None]) -> None:
+    def warm(self, layer: str, go_on: GoOn) -> None:
         """As `LayerRequests` has it; it never has to wait."""
         try:
             self.receiver.warm(layer)
         except AgentError as error:
             raise from_agent("harbour", error.to_json()) from error
 
-    def receive(self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None]) -> tuple[str, ...]:
+    def receive(
+        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+    ) -> tuple[str, ...]:
         """As `LayerRequests` has it; one batch at a time is under way."""
         stream, to_come = next(self._streams), iter(batches)
 

@@ -48,7 +48,7 @@ def test_a_layer_that_cannot_be_read_is_sent_on_from_its_beginning(
     assert cache.size() == cache.begun(name_of(OLD))
     assert laptop.harbour.stock([name_of(OLD)]).begun == {name_of(OLD): 1000}
     batches = [batch.data for batch in Encoder(Bases(), 1000, "zlib").batches(io.BytesIO(OLD).read)]
-    laptop.harbour.receive(Arrival(name_of(OLD), len(OLD), 1000, "zlib"), batches, lambda _: None)
+    laptop.harbour.receive(Arrival(name_of(OLD), len(OLD), 1000, "zlib"), batches, lambda _: None, lambda: None)
     assert laptop.harbour.stock([name_of(OLD)]).whole == {name_of(OLD)}
 
 
@@ -121,7 +121,9 @@ def receiving(laptop: Laptop, layer: bytes, base: bytes) -> Callable[[], object]
     encoder = Encoder(Bases([known(base)]), 0, "zlib")
     batches = [batch.data for batch in encoder.batches(io.BytesIO(layer).read)]
     assert encoder.named
-    return lambda: laptop.harbour.receive(Arrival(name_of(layer), len(layer), 0, "zlib"), batches, lambda _: None)
+    return lambda: laptop.harbour.receive(
+        Arrival(name_of(layer), len(layer), 0, "zlib"), batches, lambda _: None, lambda: None
+    )
 
 
 def before_bases(monkeypatch: pytest.MonkeyPatch, hook: Callable[[], object]) -> None:

@@ -6,7 +6,6 @@ import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,9 +14,7 @@ from allfast.agent.archive import Layer
 from allfast.agent.layer_cache import LayerCache
 from allfast.agent.protocol import AgentError, Kind
 from allfast.images.sending import WORTH_ASKING, Fate, to_warm
-from allfast.images.to_cache import Stopped
-from allfast.remote.channel import Channel
-from allfast.remote.layers import Arrival, LayerRequests
+from allfast.remote.layers import Arrival
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Encoder
 from tests.unit.images.engines import BASE, FILES, LITTLE, NEW, OLD, SMALL, Engines
@@ -92,7 +89,7 @@ def test_a_recipe_that_makes_a_layer_of_itself_is_refused(there: bool, laptop: L
     batches = [batch.data for batch in encoder.batches(io.BytesIO(OLD).read)]
     assert sum(map(len, batches)) < LITTLE
     with pytest.raises(Exception, match="made of itself") as caught:
-        laptop.harbour.receive(Arrival(name_of(OLD), len(OLD), 0, "zlib"), batches, lambda _: None)
+        laptop.harbour.receive(Arrival(name_of(OLD), len(OLD), 0, "zlib"), batches, lambda _: None, lambda: None)
     assert getattr(caught.value, "kind", "") == Kind.BAD_DIGEST
 
 
@@ -191,26 +188,3 @@ def test_what_neither_has_is_named(laptop: Laptop) -> None:
     with pytest.raises(AgentError, match="neither in the layer cache nor in an image of the engine") as caught:
         laptop.harbour.receiver.warm("sha256:" + "0" * 64)
     assert caught.value.kind == Kind.NOT_FOUND
-
-
-class Slow(Channel):
-    """A connection over which no answer comes until the test is over."""
-
-    def __init__(self, over: threading.Event) -> None:
-        self.over = over
-
-    def call(self, *_: Any, **__: Any) -> Any:
-        """The answer, too late."""
-        self.over.wait(30)
-
-
-def test_who_waits_for_the_server_to_read_a_layer_can_be_stopped() -> None:
-    over = threading.Event()
-
-    def stop() -> None:
-        raise Stopped
-
-    with pytest.raises(Stopped):
-        LayerRequests(Slow(over)).warm(name_of(OLD), stop)
-    over.set()
-    LayerRequests(Slow(over)).warm(name_of(OLD), lambda: None)
