@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from allfast.agent.engine import Answer, Engine
+from allfast.agent.answer import Answer
+from allfast.agent.engine import Engine
 from allfast.agent.protocol import Kind
 from allfast.errors import RefusedError, ShipError
 from allfast.events import Event, Note, ShipProgress

@@ -10,8 +10,9 @@ import hashlib
 from typing import Any, Callable, Iterable, Iterator, List
 
 from allfast.agent import parts
+from allfast.agent.answer import Answer
 from allfast.agent.archive import blob_path
-from allfast.agent.engine import Answer, Engine, EngineError, EngineUnreachable
+from allfast.agent.engine import Engine, EngineError, EngineUnreachable
 from allfast.agent.engine_store import NoRoom, Unreadable, body, file_of, unreadable
 from allfast.agent.image_store import open_image
 

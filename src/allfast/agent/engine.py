@@ -16,11 +16,12 @@ import urllib.parse
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
+from allfast.agent.answer import Answer
+
 #: The newest API version whose answers this code was written for.
 NEWEST_API = (1, 47)
-#: Bytes of an answer that is read as a whole, and of one value in a stream of them, at most.
+#: Bytes of an answer that is read as a whole, at most.
 MAX_ANSWER = 64 * 1024 * 1024
-MAX_VALUE = 1024 * 1024
 
 
 class EngineError(Exception):
@@ -34,6 +35,14 @@ class EngineError(Exception):
 
 class EngineUnreachable(Exception):  # noqa: N818 - it reads better where it is caught
     """No answer on the socket: it is gone, refuses, or the connection was cut."""
+
+
+class _BodyFailed(Exception):  # noqa: N818 - it reads better where it is caught
+    """The body of a request could not be had: the `cause` is no error of the connection that it was to go over."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -63,47 +72,6 @@ class UnixConnection(http.client.HTTPConnection):
         if sock is not None:
             with suppress(OSError):  # not connected yet, or ended already
                 sock.shutdown(socket.SHUT_RDWR)
-
-
-class Answer:
-    """A streamed answer: read it as bytes or as JSON values."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self._response = response
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The answer's headers."""
-        return dict(self._response.getheaders())
-
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, empty at the end."""
-        return self._response.read(size) if size >= 0 else self._response.read()
-
-    def chunks(self, size: int = 1 << 16) -> Iterator[bytes]:
-        """The body as it arrives, in parts of at most `size` bytes."""
-        while True:
-            part = self._response.read1(size)
-            if not part:
-                return
-            yield part
-
-    def values(self) -> Iterator[Any]:
-        """The body as a sequence of JSON values, as they arrive (progress, events)."""
-        decoder = json.JSONDecoder()
-        text = b""
-        for part in self.chunks():
-            *lines, text = (text + part).split(b"\n")
-            for line in lines:
-                if line.strip():
-                    yield json.loads(line)
-            if len(text) > MAX_VALUE:
-                raise http.client.HTTPException(f"a line of more than {MAX_VALUE} bytes")
-        rest = text.decode().strip()
-        while rest:
-            value, end = decoder.raw_decode(rest)
-            yield value
-            rest = rest[end:].lstrip()
 
 
 class Engine:
@@ -157,19 +125,22 @@ class Engine:
     ) -> Iterator[Answer]:
         """A request with a streamed body and answer, on a connection of its own; `timeout` is per read, None: none.
 
-        `opened` is given the connection before anything is asked, so that another thread can cut it.
+        `opened` is given the connection before anything is asked, so that another thread can cut it. What `body`
+        raises, or the block, stays what it is: it is no error of the engine's.
         """
         connection = UnixConnection(self.path, timeout)
         try:
             if opened is not None:
                 opened(connection)
             headers = {} if body is None else {"Transfer-Encoding": "chunked", "Content-Type": content_type}
-            response = _exchange(connection, method, _url(self._versioned(path), query), body, headers)
-            if response.status >= 400:
-                raise EngineError(response.status, _message(_whole(response)))
-            yield Answer(response)
-        except (OSError, http.client.HTTPException) as error:
-            raise EngineUnreachable(f"{self.path}: {error or type(error).__name__}") from error
+            own = None if body is None else _own(body)
+            with self._reached():
+                response = _exchange(connection, method, _url(self._versioned(path), query), own, headers)
+                if response.status >= 400:
+                    raise EngineError(response.status, _message(_whole(response)))
+            yield Answer(response, self._reached)
+        except _BodyFailed as failure:
+            raise failure.cause from None
         finally:
             connection.close()
 
@@ -179,6 +150,14 @@ class Engine:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Around what is done with a connection, and nothing else."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise EngineUnreachable(f"{self.path}: {error or type(error).__name__}") from error
 
     def _versioned(self, path: str) -> str:
         return f"/v{self.api()}{path}"
@@ -247,6 +226,14 @@ def unframed(raw: bytes) -> bytes:
         pieces.append(rest[8 : 8 + size])
         rest = rest[8 + size :]
     return b"".join(pieces) + rest
+
+
+def _own(body: Iterable[bytes]) -> Iterator[bytes]:
+    """A body that is sent by the same call that reads it: its errors are told from those of the sending."""
+    try:
+        yield from body
+    except OSError as error:
+        raise _BodyFailed(error) from error
 
 
 def _exchange(

@@ -16,7 +16,8 @@ import time
 from typing import Any, Callable, Dict, Iterator, List
 
 from allfast.agent import parts
-from allfast.agent.engine import Answer, Engine, EngineError, EngineUnreachable
+from allfast.agent.answer import Answer
+from allfast.agent.engine import Engine, EngineError, EngineUnreachable
 
 #: The label of the containers, and the seconds after which one is left over from a process that was killed.
 LABEL = "allfast.reader"

@@ -143,14 +143,23 @@ class LayerCache:
             self.index_file(layer).unlink(missing_ok=True)
 
     def use(self, layer: str) -> IO[bytes]:
-        """Open a whole layer, which counts as used. Raises `AgentError` not-found."""
-        file = self._open(layer)
+        """Open a whole layer, which counts as used.
+
+        Raises `AgentError` not-found, or bad-digest where the disk cannot read it any more: it is removed then.
+        """
+        try:
+            file = self._open(layer)
+        except AgentError as error:
+            if error.kind == Kind.BAD_DIGEST:
+                self.drop(layer)
+            raise
         os.utime(file.fileno())
         return file
 
     def _open(self, layer: str) -> IO[bytes]:
         try:
-            return self.whole(layer).open("rb")
+            with outlines.readable():
+                return self.whole(layer).open("rb")
         except FileNotFoundError as error:
             raise AgentError(Kind.NOT_FOUND, f"{layer} is not in the layer cache") from error
 

@@ -70,8 +70,13 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def readable() -> Iterator[None]:
-    """What the disk cannot read any more of a layer is damaged as if it had other bytes."""
+    """What the disk cannot read any more of a layer is damaged as if it had other bytes.
+
+    A file that is not there, or may not be opened, says nothing of the disk.
+    """
     try:
         yield
+    except (FileNotFoundError, PermissionError):
+        raise
     except OSError as error:
         raise AgentError(Kind.BAD_DIGEST, f"a layer of the cache cannot be read: {error}") from error

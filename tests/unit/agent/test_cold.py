@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from allfast.agent import cold
-from allfast.agent.engine import Answer, Engine, EngineError
+from allfast.agent.answer import Answer
+from allfast.agent.engine import Engine, EngineError
 from allfast.agent.engine_store import NoRoom, Unreadable
 from tests.unit.transfer.streams import config_of, digest, layer_tar, layout
 

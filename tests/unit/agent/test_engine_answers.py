@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from allfast.agent import answer as answer_module
 from allfast.agent import engine
 from allfast.agent.engine import Engine, EngineUnreachable
 
@@ -77,13 +81,55 @@ def test_an_answer_that_is_none(tmp_path: Path, answer: bytes, said: str, monkey
 
 
 def test_a_value_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MAX_VALUE", 200_000, raising=False)
+    monkeypatch.setattr(answer_module, "MAX_VALUE", 200_000)
     with (
         answering(tmp_path, chunked(b'{"a": 1}\n', b"1" * 300_000, b"")) as client,
         pytest.raises(EngineUnreachable, match="a line of more than 200000 bytes"),
         client.stream("POST", "/images/create") as answer,
     ):
         list(answer.values())
+
+
+def test_what_the_reader_of_an_answer_raises_stays_what_it_is(tmp_path: Path) -> None:
+    """His own disk is full, say: a file that an answer is written into."""
+    with (
+        answering(tmp_path, sized(b"1" * 300_000)) as client,
+        pytest.raises(OSError, match="No space left") as caught,
+        client.stream("GET", "/images/get") as answer,
+    ):
+        answer.read(1000)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EPIPE])
+def test_what_the_body_of_a_request_raises_stays_what_it_is(number: int, tmp_path: Path) -> None:
+    """It is read while it is sent, and not by the engine."""
+
+    def body() -> Iterator[bytes]:
+        yield b"some of it"
+        raise OSError(number, os.strerror(number))
+
+    with (
+        answering(tmp_path, sized(b"{}")) as client,
+        pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught,
+        client.stream("POST", "/images/load", body()),
+    ):
+        pass
+    assert caught.value.errno == number
+
+
+@pytest.mark.parametrize("answer", [b"", chunked(b"1")], ids=["none", "some"])
+def test_an_answer_that_is_cut_is_an_error_of_the_engine(answer: bytes, tmp_path: Path) -> None:
+    """However it is read."""
+    for read in (lambda one: one.read(), lambda one: list(one.chunks()), lambda one: list(one.values())):
+        with (
+            answering(tmp_path, answer) as client,
+            pytest.raises(EngineUnreachable, match=r"docker\.sock"),
+            client.stream("GET", "/events") as given,
+        ):
+            read(given)
+        (tmp_path / "docker.sock").unlink()
 
 
 def test_a_stream_of_bytes_has_no_such_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

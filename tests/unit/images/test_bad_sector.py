@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from allfast.agent.engine import Answer, Engine
+from allfast.agent.answer import Answer
+from allfast.agent.engine import Engine
 from allfast.agent.layer_cache import LayerCache
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.receive import Receiver
@@ -93,6 +94,57 @@ class Taking(Engine):
             pass
         raise AssertionError("the archive has come to its end")
         yield
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Spoil:
+    """Makes a file one that cannot even be opened."""
+    bad: list[Path] = []
+    opened = Path.open
+
+    def open_file(path: Path, *rest: Any, **more: Any) -> Any:
+        return unreadable() if path in bad else opened(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", open_file)
+    return bad.append
+
+
+def test_a_base_that_cannot_be_opened_goes_and_the_layer_comes_without_it(laptop: Laptop, closed: Spoil) -> None:
+    laptop.send(OLD)
+    cache = laptop.harbour.cache
+    laptop.harbour.receiver._indexing.finish()
+    closed(cache.whole(name_of(OLD)))
+    laptop.next_shipment()
+    assert [laptop.attempt(NEW), laptop.attempt(NEW)] == [Fate.DAMAGED, Fate.ARRIVED]
+    laptop.harbour.receiver._indexing.finish()
+    assert [layer for layer, _ in cache.layers()] == [name_of(NEW)]
+
+
+def test_a_layer_that_cannot_be_opened_for_a_load_is_to_be_sent_again(tmp_path: Path, closed: Spoil) -> None:
+    receiver = Receiver(Taking("/nowhere"), tmp_path, dict)
+    receiver.cache.make()
+    receiver.cache.whole(name_of(OLD)).write_bytes(OLD)
+    closed(receiver.cache.whole(name_of(OLD)))
+    with pytest.raises(AgentError, match=f"{name_of(OLD)} was damaged .* cannot be read") as caught:
+        receiver.load(config_of([name_of(OLD)]), [len(OLD)], [0], 10 * len(OLD))
+    assert caught.value.kind == Kind.BAD_DIGEST
+    assert receiver.cache.layers() == []
+
+
+def test_a_layer_that_may_not_be_opened_is_no_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk is in order, and it stays: the error names its file."""
+    receiver = Receiver(Taking("/nowhere"), tmp_path, dict)
+    receiver.cache.make()
+    path = receiver.cache.whole(name_of(OLD))
+    path.write_bytes(OLD)
+
+    def forbidden(path: Path, *_: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(PermissionError, match=str(path)):
+        receiver.load(config_of([name_of(OLD)]), [len(OLD)], [0], 10 * len(OLD))
+    assert path.exists()
 
 
 @pytest.mark.parametrize("checked", [True, False])
