@@ -17,13 +17,21 @@ from typing import Callable, Iterable, Iterator, List, Tuple, Union
 from allfast.agent import parts
 from allfast.agent.chunks import CHUNKED, KEY, cut, key, key_of
 from allfast.agent.heads import Heads
+from allfast.agent.messages import MAX_MESSAGE
 
+#: Parts and chunks of all layers that a laptop refers to at once: some 100 bytes of its memory each. It can do nothing
+#: with the index of a layer that has more.
+ENTRIES = 600_000
+#: Bytes of a packed index that is kept, at most: it is told in one message, as base 64.
+PACKED = MAX_MESSAGE // 2
 #: The most bytes that a column of numbers of an index may unpack to.
 LIMIT = 64 << 20
 #: Bytes of a packed index by which it is known: its version, its check, the size of the tar.
 HEADER = 17
 _VERSION = 3
 _LARGEST = 1 << 51
+#: What is kept in place of an index that is too large: it is whole, of a tar of no bytes, and cannot be unpacked.
+NONE = bytes([_VERSION]) + hashlib.sha256(bytes(8)).digest()[:8] + bytes(8)
 
 
 class BadIndex(Exception):  # noqa: N818 - it reads better where it is caught
@@ -160,6 +168,20 @@ def build(read: Callable[[int], bytes]) -> Index:
     for _ in building(index, read):
         pass
     return index
+
+
+def packed(read: Callable[[int], bytes], pause: Callable[[], None]) -> bytes:
+    """The index of a layer that is read once from its beginning, packed; `NONE` where that is too large.
+
+    `pause` is called now and then, and may wait or raise.
+    """
+    index = Index()
+    for _ in building(index, read):
+        pause()
+        if index.entries > ENTRIES:
+            return NONE
+    found = index.to_bytes()
+    return found if len(found) <= PACKED else NONE
 
 
 def building(index: Index, read: Callable[[int], bytes]) -> Iterator[None]:

@@ -201,7 +201,7 @@ class LayerCache:
         return Outline(known.starts, known.bodies())
 
     def indexed(self) -> Dict[str, int]:
-        """The layers whose indexes are there, and the bytes of their tars."""
+        """The layers whose indexes are there, and the bytes of their tars; 0: it is too large (`index.NONE`)."""
         found = {}
         for path in self._folder.glob("*.index"):
             layer = "sha256:" + path.stem
@@ -219,11 +219,8 @@ class LayerCache:
 
         Raises `AgentError` not-found.
         """
-        made = index.Index()
         with self._open(layer) as file:  # which does not count as used
-            for _ in index.building(made, file.read):
-                pause()
-        packed = made.to_bytes()
+            packed = index.packed(file.read, pause)
         with self._mutex, contextlib.suppress(OSError):
             if layer not in self._dropped and self.free() > RESERVE + len(packed):
                 state.write(self.index_file(layer), packed)
@@ -237,9 +234,9 @@ class LayerCache:
             os.utime(path)
         except OSError:
             return None
-        right = index.is_whole(packed)
+        right = index.is_whole(packed) and len(packed) <= index.PACKED
         with contextlib.suppress(FileNotFoundError):  # the engine alone has the layer
-            right = right and index.size_of(packed) == self.whole(layer).stat().st_size
+            right = right and (packed == index.NONE or index.size_of(packed) == self.whole(layer).stat().st_size)
         if not right:
             self._forget(layer)
         return packed if right else None

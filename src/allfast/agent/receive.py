@@ -66,9 +66,9 @@ class Receiver:
     def stock(self, diff_ids: List[str], chain: str = "") -> Json:
         """What is there of these layers (`whole`, `begun`: {diff id: bytes}), and of any (`cached`: [id, bytes]).
 
-        `cold` are layers that are not in the cache, and could be had from the engine's images ([id, bytes], with 0
-        bytes where there is no index of it), those that were asked for first. `codecs`: in which recipes may come, the
-        best first.
+        `cold` are layers that are not in the cache, and could be had from the engine's images ([id, bytes]), those that
+        were asked for first. Either has 0 bytes where no index of it is to be had. `codecs`: in which recipes may come,
+        the best first.
 
         No load of another image drives these out until the one whose layers are that `chain` is loaded; none: nobody
         awaits them.
@@ -85,7 +85,7 @@ class Receiver:
         return {
             "whole": whole,
             "begun": {layer: size for layer, size in begun.items() if size},
-            "cached": [[short(layer), size] for layer, size in layers[:TOLD]],
+            "cached": [[short(layer), indexed.get(layer, size)] for layer, size in layers[:TOLD]],
             "cold": [[short(layer), indexed.get(layer, 0)] for layer in cold[:TOLD]],
             "codecs": unpack.codecs(),
         }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from allfast.agent.index import ENTRIES
 from allfast.transfer.bases import Bases, Known
 from allfast.transfer.known import KnownLayers
-
-#: Parts and chunks of all bases together: what their indexes take in memory, some 100 bytes each.
-ENTRIES = 600_000
 
 
 class KnownBases:

@@ -138,6 +138,40 @@ def test_a_base_is_taken_apart_once(yard: Yard, monkeypatch: pytest.MonkeyPatch)
     assert taken == [str(yard.receiver.cache.whole(name_of(OLD)))]
 
 
+@pytest.mark.parametrize("limit", ["ENTRIES", "PACKED"])
+def test_an_index_that_is_too_large_is_neither_kept_nor_told(
+    limit: str, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No laptop could use it, or it would be no message; the layer is a base all the same, for who remembers it."""
+    monkeypatch.setattr(index, limit, 150)
+    yard.send(OLD)
+    assert yard.indexed() == {name_of(OLD)}
+    path = yard.receiver.cache.index_file(name_of(OLD))
+    assert path.read_bytes() == index.NONE
+    assert yard.receiver.stock([])["cached"] == [[name_of(OLD)[7:19], 0]]
+    with pytest.raises(index.BadIndex):
+        index.Index.from_bytes(base64.b64decode(yard.receiver.index(name_of(OLD)[7:19])))
+    assert yard.send(NEW, OLD) < 5000
+    assert path.read_bytes() == index.NONE, "nor is it made again"
+    yard.images["image"] = [name_of(OLD)]
+    yard.receiver.cache.whole(name_of(OLD)).unlink()
+    assert yard.receiver.stock([])["cold"] == [[name_of(OLD)[7:19], 0]]
+
+
+def test_a_layer_is_read_no_further_than_its_index_may_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "ENTRIES", 150)
+    file = io.BytesIO(OLD)
+    assert index.packed(file.read, lambda: None) == index.NONE
+    assert file.tell() < len(OLD) * 0.6
+
+
+def test_one_that_was_kept_before_and_is_too_large_is_not_told(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.send(OLD)
+    yard.indexed()
+    monkeypatch.setattr(index, "PACKED", 150)
+    assert base64.b64decode(yard.receiver.index(name_of(OLD)[7:19])) == index.NONE
+
+
 def test_no_index_is_made_while_a_layer_is_coming(yard: Yard) -> None:
     yard.send(OLD)
     yard.indexed()

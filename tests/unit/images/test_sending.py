@@ -136,6 +136,25 @@ def test_an_index_that_was_asked_for_is_remembered(harbour: Harbour, laptop: Lap
     assert harbour.asked == [short(OLD)]
 
 
+def test_an_index_that_is_too_large_is_not_asked_for(
+    harbour: Harbour, laptop: Laptop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, where the server did not come to find out."""
+    monkeypatch.setattr(index, "ENTRIES", len(APP) // 2)
+    laptop.send(OLD)
+    harbour.receiver._indexing.finish()
+    harbour.cache.index_file(name_of(OLD)).unlink()
+    other = Laptop(harbour, tmp_path / "other")
+    for _ in range(2):
+        other.next_shipment()
+        other.sender.prepare({name_of(NEW): len(NEW)})
+    assert harbour.asked == [short(OLD)]
+    assert other.send(NEW) > len(NEW) // 2
+    laptop.next_shipment()
+    harbour.cache.drop(name_of(NEW))
+    assert laptop.send(NEW) < LITTLE, "who sent it remembers it"
+
+
 def test_an_index_of_another_version_is_asked_for_anew(harbour: Harbour, laptop: Laptop, tmp_path: Path) -> None:
     laptop.send(OLD)
     (path,) = (tmp_path / "laptop").glob("*.index")
