@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import time
 from typing import Any, Callable, Dict, Iterator, List
 
-from allfast.agent import parts
+from allfast.agent import owner, parts
 from allfast.agent.answer import Answer
 from allfast.agent.engine import Engine, EngineError, EngineUnreachable
 
-#: The label of the containers, and the seconds after which one is left over from a process that was killed.
+#: The label of the containers: which process made it (owner.py).
 LABEL = "allfast.reader"
-LEFT_OVER = 3600
+#: Seconds after which one is left over whose process cannot be looked at from here: more than any layer takes to read.
+LEFT_OVER = 24 * 3600
 PIECE = 1 << 18
 #: Bytes of one file that is read into memory, at most.
 FILE_LIMIT = 64 << 20
@@ -72,7 +74,7 @@ class EngineStore:
         wanted = {
             "Image": self._image,
             "Cmd": ["never-started"],
-            "Labels": {LABEL: "1"},
+            "Labels": {LABEL: owner.of(os.getpid())},
             "HostConfig": {"Mounts": mounts, "NetworkMode": "none", "SecurityOpt": ["label=disable"]},
         }
         with unreadable():
@@ -102,8 +104,14 @@ class EngineStore:
         """Remove the containers of processes that were killed."""
         filters = {"label": [LABEL], "status": ["created"]}
         for one in self._engine.get("/containers/json", all=True, filters=filters):
-            if one["Created"] + LEFT_OVER < time.time():
+            if _is_left(one):
                 self._made.append(one["Id"])
+
+
+def _is_left(container: Dict[str, Any]) -> bool:
+    """Whether nobody is at work with a container any more: a line may be so slow that a layer takes hours."""
+    alive = owner.is_alive(container["Labels"][LABEL])
+    return not alive if alive is not None else container["Created"] + LEFT_OVER < time.time()
 
 
 class _Body(io.RawIOBase):
