@@ -19,7 +19,7 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Set
 from allfast.agent import archive, cold, gentle, images, layer_cache, outlines, recipe, unpack
 from allfast.agent.engine import Engine, EngineError, first_error, is_out_of_space
 from allfast.agent.indexing import Indexing
-from allfast.agent.layer_cache import RESERVE
+from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind, disk_full
 from allfast.agent.warming import Fetch, Warming
 

@@ -8,7 +8,8 @@ from typing import IO, AbstractSet, Any, Callable, Dict, List, NamedTuple, Set, 
 
 from allfast.agent.engine import Engine
 from allfast.agent.engine_store import NoRoom, Unreadable
-from allfast.agent.layer_cache import RESERVE, LayerCache
+from allfast.agent.layer_cache import LayerCache
+from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind
 
 #: What is written for each byte of a layer that comes: see images/room.py; and its older version before it.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from allfast.agent import layer_cache
+from allfast.agent import layer_cache, layer_files
 from allfast.agent.protocol import AgentError, Kind
 from tests.unit.agent.test_receive import OLD, Dock, name_of
 from tests.unit.transfer.recipes import tree
@@ -30,7 +30,7 @@ def aged(dock: Dock, *layers: bytes) -> None:
 
 def free_of(room: int) -> Callable[[layer_cache.LayerCache], int]:
     """In place of `LayerCache.free`: what the cache has left of so many bytes and the reserve."""
-    return lambda cache: room + layer_cache.RESERVE - cache.size()
+    return lambda cache: room + layer_files.RESERVE - cache.size()
 
 
 def test_the_cache_makes_room_for_what_comes(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from allfast.agent import recipe, warming
-from allfast.agent.layer_cache import RESERVE, LayerCache
+from allfast.agent.layer_cache import LayerCache
+from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import Context
 from allfast.agent.warming import ROOM, Warming
