@@ -3,9 +3,11 @@
 import random
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from allfast.agent.engine import Engine
 from allfast.agent.layer_cache import LayerCache
 from allfast.errors import AllfastError, RefusedError, ShipError
 from allfast.images.cargo import Cargo
@@ -72,7 +74,14 @@ def test_a_second_attempt_needs_room_for_all_layers(
     yard, (server, door) = yards("overlay2"), doors("overlay2")
     empty(server)
     door.cache.clear()
-    monkeypatch.setattr(LayerCache, "free", lambda _: free_there)
+    asked, stream = list[str](), Engine.stream
+
+    def noted(engine: Engine, method: str, path: str, *args: Any, **words: Any) -> Any:
+        asked.append(path)
+        return stream(engine, method, path, *args, **words)
+
+    monkeypatch.setattr(Engine, "stream", noted)
+    monkeypatch.setattr(LayerCache, "free", lambda _: free_there if "/images/load" in asked else 1 << 40)
     monkeypatch.setattr(door, "claims", 2)
     shipper = yard.shipper(door, free_bytes=free_here)
     with pytest.raises(AllfastError, match=error) as caught:

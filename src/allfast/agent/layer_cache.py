@@ -6,9 +6,10 @@ They lie as files in the folder `layers` (layer_files.py). What is lost costs by
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
-from typing import IO, AbstractSet, Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import IO, AbstractSet, Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from allfast.agent import index, outlines, recipe, state
 from allfast.agent.layer_files import RESERVE, LayerFiles, is_diff_id
@@ -38,7 +39,6 @@ class LayerCache(LayerFiles):
 
         Raises `AgentError` bad-digest where so many bytes are not there, or cannot be read.
         """
-        self.make()
         file = os.fdopen(os.open(self.part(layer), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o660), "r+b")
         try:
             there = os.fstat(file.fileno()).st_size
@@ -98,6 +98,28 @@ class LayerCache(LayerFiles):
                 return self.whole(layer).open("rb")
         except FileNotFoundError as error:
             raise AgentError(Kind.NOT_FOUND, f"{layer} is not in the layer cache") from error
+
+    def bytes_of(self, layer: str, *, check: bool) -> Iterator[bytes]:
+        """A whole layer's bytes, in pieces; it counts as used. With `check`, they are compared with its name.
+
+        Raises `AgentError` not-found; bad-digest, before their end, where they are not its own or cannot be read: then
+        it is removed.
+        """
+        hashed = hashlib.sha256() if check else None
+        try:
+            with self.use(layer) as file:
+                for data in outlines.pieces(file):
+                    if hashed is not None:
+                        hashed.update(data)
+                    yield data
+            if hashed is not None and "sha256:" + hashed.hexdigest() != layer:
+                raise AgentError(Kind.BAD_DIGEST, "its bytes have another digest")
+        except AgentError as error:
+            if error.kind != Kind.BAD_DIGEST:
+                raise
+            self.drop(layer)
+            text = f"{layer} was damaged in the layer cache, and is removed: {error}"
+            raise AgentError(Kind.BAD_DIGEST, text, "try again") from error
 
     def damaged(self, layers: List[str]) -> List[str]:
         """Those of the layers that are not what their names say; they are removed, and the indexes of all of them."""

@@ -94,21 +94,43 @@ class LayerFiles:
             if total + size <= limit or not self._gives_way(path, spared):
                 total += size
 
-    def make_room(self, size: int, spared: AbstractSet[str]) -> None:
-        """Remove what is oldest until `size` bytes have room besides the reserve, or `trim` could take no more."""
+    def make_room(self, size: int, spared: AbstractSet[str]) -> bool:
+        """Whether `size` bytes have room besides the reserve; what is oldest is removed for it, if that can be enough.
+
+        As in `trim`, the `spared` layers stay, and those that are being made.
+        """
         lacking = size + RESERVE - self.free()
-        for path, held in reversed(self._files("*.*")):
+        if lacking <= 0:
+            return True
+        old = [(path, held) for path, held in reversed(self._files("*.*")) if self._may_go(path, spared)]
+        if sum(held for _, held in old) < lacking:
+            return False
+        for path, held in old:
             if lacking > 0 and self._gives_way(path, spared):
                 lacking -= held
+        return self.free() >= size + RESERVE
+
+    def require(self, size: int, spared: AbstractSet[str]) -> None:
+        """As `make_room`. Raises `AgentError` disk-full where there is none."""
+        if not self.make_room(size, spared):
+            raise self.full(f"{size} bytes more, besides {RESERVE} in reserve, do not fit into {self.free()}")
+
+    def give_back(self) -> None:
+        """Free all that the cache takes where its disk has less than the reserve."""
+        if self.free() < RESERVE:
+            self.trim(0)
+
+    def _may_go(self, path: Path, spared: AbstractSet[str]) -> bool:
+        layer = f"sha256:{path.stem}"
+        return layer not in spared and layer not in self._being_made
 
     def _gives_way(self, path: Path, spared: AbstractSet[str]) -> bool:
         """Remove a file, unless its layer is spared or being made; whether it went."""
-        layer = f"sha256:{path.stem}"
         with self._mutex:
-            if layer in spared or layer in self._being_made:
-                return False
-            path.unlink(missing_ok=True)
-            return True
+            goes = self._may_go(path, spared)
+            if goes:
+                path.unlink(missing_ok=True)
+            return goes
 
     def full(self, cause: str) -> AgentError:
         """That the disk of the cache is full, by what was said of it."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
-import hashlib
 import json
 import queue
 import threading
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Set
 
-from allfast.agent import archive, cold, gentle, images, layer_cache, outlines, recipe, unpack
+from allfast.agent import archive, cold, gentle, images, layer_cache, recipe, unpack
 from allfast.agent.engine import Engine, EngineError, first_error, is_out_of_space
 from allfast.agent.indexing import Indexing
 from allfast.agent.layer_files import RESERVE
@@ -107,7 +106,7 @@ class Receiver:
             with self._indexing.waits():
                 self._warming.open(layer[7:])[1].close()
         except OSError as error:
-            self._give_back(error)
+            self._full(error)
             raise
 
     def batch(self, stream: int, body: IO[bytes]) -> None:
@@ -123,8 +122,8 @@ class Receiver:
         """Make a layer, from its byte `begin` on, out of the batches of a stream and the bases that they name.
 
         Notes `{"at": bytes}` for each batch. `damaged` are bases that proved to be and are gone: then it has to be sent
-        anew. Raises `AgentError` bad-digest where the bases are right and the layer is not, bad-request where the
-        batches' `codec` is not here.
+        anew. Raises `AgentError` bad-digest where the bases are right and the layer is not, disk-full where it has no
+        room besides the reserve, bad-request where the batches' `codec` is not here.
         """
         gentle.yield_to_others()
         with self.cache.making(layer):
@@ -155,8 +154,8 @@ class Receiver:
 
         Answers `refused`, what the engine said ("" where it took it), and `image` (see `images.find`).
         Raises `AgentError` bad-digest where a layer of the cache is not what it was: it is gone then, and has to be
-        sent again; disk-full where the image is not there because of that, or nothing more should be sent; bad-request
-        where the configuration is too large.
+        sent again; disk-full where the cache's disk has not the reserve, or the image is not there because of a full
+        disk, or nothing more should be sent; bad-request where the configuration is too large.
         """
         gentle.yield_to_others()
         self.cache.make()
@@ -167,13 +166,15 @@ class Receiver:
         manifest = archive.manifest(document, diff_ids, dict(zip(diff_ids, sizes)))  # noqa: B905 - Python 3.9
 
         def stream() -> Iterator[bytes]:
+            given = [(diff_ids[number], sizes[number]) for number in layers]
             yield from archive.write_layers(
-                archive.Layer(diff_ids[number], sizes[number], self._checked_bytes(diff_ids[number]))
-                for number in layers
+                archive.Layer(layer, size, self.cache.bytes_of(layer, check=layer not in self._checked))
+                for layer, size in given
             )
             yield from archive.write_documents(document, manifest, diff_ids)
 
         try:
+            self.cache.require(0, self._spared().union(diff_ids))
             with self._engine.stream("POST", "/images/load", stream(), quiet="1") as answer:
                 refused = first_error(answer.values())
         except EngineError as error:
@@ -213,10 +214,9 @@ class Receiver:
     def _trim(self, limit: int) -> None:
         self.cache.trim(limit if self.cache.free() > RESERVE else 0, self._spared())
 
-    def _give_back(self, error: OSError) -> None:
-        """Free what the cache takes of a disk that is full. Raises `AgentError` disk-full where that was the error."""
-        if self.cache.free() < RESERVE:
-            self.cache.trim(0)
+    def _full(self, error: OSError) -> None:
+        """Raises `AgentError` disk-full where that was the error; such a disk gets back what the cache takes."""
+        self.cache.give_back()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise self.cache.full(str(error)) from error
 
@@ -228,6 +228,9 @@ class Receiver:
             self._indexing.want(layer)
         except (recipe.BadRecipe, AgentError) as error:
             if isinstance(error, AgentError) and error.kind != Kind.BAD_DIGEST:
+                if error.kind == Kind.DISK_FULL and self.cache.free() < RESERVE:
+                    self.cache.drop(layer)
+                    self.cache.give_back()
                 raise
             self.cache.drop(layer)
             damaged = self.cache.damaged(bases)
@@ -236,7 +239,7 @@ class Receiver:
             return {"damaged": damaged}
         except OSError as error:
             self.cache.drop(layer)
-            self._give_back(error)
+            self._full(error)
             raise
         finally:
             with self._mutex:
@@ -252,7 +255,8 @@ class Receiver:
             waiting = self._waiting.setdefault(stream, queue.Queue())
         with contextlib.ExitStack() as opened:
             streams = opened.enter_context(unpack.streams(codec))
-            self.cache.make_room(size - begin, self._spared())
+            self.cache.make()
+            self.cache.require(size - begin, self._spared())
             file, hashed = self.cache.open_part(layer, begin)
             with file:
 
@@ -275,25 +279,9 @@ class Receiver:
                     decoder.batch(*recipe.unframed(batch))
                     file.flush()
                     note({"at": size - decoder.left})
+                    if decoder.left:  # others write, too
+                        self.cache.require(decoder.left, self._spared().union(bases))
         if "sha256:" + hashed.hexdigest() != layer:
             raise recipe.BadRecipe("its bytes have another digest")
         self.cache.finish(layer, self.cache.part(layer))
         self._checked.add(layer)
-
-    def _checked_bytes(self, layer: str) -> Iterator[bytes]:
-        """A layer's bytes; it raises before the end of the archive if they are not its own."""
-        hashed: Optional[Any] = None if layer in self._checked else hashlib.sha256()
-        try:
-            with self.cache.use(layer) as file:
-                for data in outlines.pieces(file):
-                    if hashed is not None:
-                        hashed.update(data)
-                    yield data
-            if hashed is not None and "sha256:" + hashed.hexdigest() != layer:
-                raise AgentError(Kind.BAD_DIGEST, "its bytes have another digest")
-        except AgentError as error:
-            if error.kind != Kind.BAD_DIGEST:
-                raise
-            self.cache.drop(layer)
-            text = f"{layer} was damaged in the layer cache, and is removed: {error}"
-            raise AgentError(Kind.BAD_DIGEST, text, "try again") from error

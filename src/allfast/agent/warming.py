@@ -9,7 +9,6 @@ from typing import IO, AbstractSet, Any, Callable, Dict, List, NamedTuple, Set, 
 from allfast.agent.engine import Engine
 from allfast.agent.engine_store import NoRoom, Unreadable
 from allfast.agent.layer_cache import LayerCache
-from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind
 
 #: What is written for each byte of a layer that comes: see images/room.py; and its older version before it.
@@ -117,7 +116,4 @@ class Warming:
 
         What is oldest in the cache makes room, if that can be enough.
         """
-        needed = int(ROOM * size)
-        if self._cache.free() + self._cache.size() >= needed + RESERVE:
-            self._cache.make_room(needed, self._spared())
-        return self._cache.free() >= needed + RESERVE
+        return self._cache.make_room(int(ROOM * size), self._spared())
