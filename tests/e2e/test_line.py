@@ -118,7 +118,11 @@ def agent_dies(deploy: Started, server: Server) -> None:
 def test_21_what_has_arrived_does_not_travel_again(
     app: TinyApp, over: Cli, link: Link, server: Server, dies: Callable[[Started, Server], None]
 ) -> None:
-    """Counted on the line itself: the next deploy sends what was left, and what was under way."""
+    """Counted on the line itself: the next deploy sends what was left, and what was under way.
+
+    Also of a layer that is larger than the layer cache may be.
+    """
+    app.write("allfast.toml", 'layer_cache = "1MiB"\n' + (app.path / "allfast.toml").read_text())
     bigger(app, LARGE)
     link.rate = 30e6  # the half that is left takes longer than the death
     with over.started("deploy", "--json", "--yes") as deploy:

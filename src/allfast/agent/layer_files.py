@@ -8,11 +8,12 @@ index, which may outlive the layer here as long as the engine has it. Bounded: w
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import threading
 from pathlib import Path
-from typing import AbstractSet, Iterator, List, Set, Tuple
+from typing import AbstractSet, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
 from allfast.agent import state
 from allfast.agent.protocol import AgentError, Kind, disk_full
@@ -20,6 +21,14 @@ from allfast.agent.protocol import AgentError, Kind, disk_full
 #: Free bytes below which the cache gives way: an engine with a full disk does not even start containers.
 RESERVE = 200 << 20
 _ID = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class _File(NamedTuple):
+    """One of them: its bytes, and when it was used last (seconds since the epoch)."""
+
+    path: Path
+    size: int
+    used: float
 
 
 class LayerFiles:
@@ -56,16 +65,23 @@ class LayerFiles:
 
     def layers(self) -> List[Tuple[str, int]]:
         """All whole layers and their bytes, the one used last first."""
-        return [("sha256:" + path.stem, size) for path, size in self._files("*.tar")]
+        return [("sha256:" + one.path.stem, one.size) for one in self._files("*.tar")]
 
-    def _files(self, pattern: str) -> List[Tuple[Path, int]]:
-        """Files and their bytes, the one used last first; another thread may finish or remove one meanwhile."""
+    def count_as_used(self, layers: Iterable[str]) -> None:
+        """What is there of these layers, whole or begun, is used from now on."""
+        for layer in layers:
+            for path in (self.whole(layer), self.part(layer)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(path)
+
+    def _files(self, pattern: str) -> List[_File]:
+        """The files, the one used last first; another thread may finish or remove one meanwhile."""
         found = []
         for path in self._folder.glob(pattern):
             with contextlib.suppress(FileNotFoundError):
-                found.append((path.stat(), path))
-        found.sort(key=lambda one: -one[0].st_mtime_ns)
-        return [(path, stat.st_size) for stat, path in found]
+                stat = path.stat()
+                found.append(_File(path, stat.st_size, stat.st_mtime))
+        return sorted(found, key=lambda one: -one.used)
 
     def make(self) -> None:
         """Make the folder where it is missing."""
@@ -89,10 +105,23 @@ class LayerFiles:
 
         The `spared` layers stay, and those that are being made.
         """
+        self._hold(self._files("*.*"), limit, spared)
+
+    def trim_unused(self, limit: int, since: float) -> None:
+        """The same, without what was used since then (seconds since the epoch): that stays besides those bytes.
+
+        Where nothing was used since then, all stays: what an attempt before has left is nobody's to remove yet.
+        """
+        files = self._files("*.*")
+        unused = [one for one in files if one.used < since]
+        if len(unused) < len(files):
+            self._hold(unused, limit, frozenset())
+
+    def _hold(self, files: List[_File], limit: int, spared: AbstractSet[str]) -> None:
         total = 0
-        for path, size in self._files("*.*"):
-            if total + size <= limit or not self._gives_way(path, spared):
-                total += size
+        for one in files:
+            if total + one.size <= limit or not self._gives_way(one.path, spared):
+                total += one.size
 
     def make_room(self, size: int, spared: AbstractSet[str]) -> bool:
         """Whether `size` bytes have room besides the reserve; what is oldest is removed for it, if that can be enough.
@@ -102,12 +131,12 @@ class LayerFiles:
         lacking = size + RESERVE - self.free()
         if lacking <= 0:
             return True
-        old = [(path, held) for path, held in reversed(self._files("*.*")) if self._may_go(path, spared)]
-        if sum(held for _, held in old) < lacking:
+        old = [one for one in reversed(self._files("*.*")) if self._may_go(one.path, spared)]
+        if sum(one.size for one in old) < lacking:
             return False
-        for path, held in old:
-            if lacking > 0 and self._gives_way(path, spared):
-                lacking -= held
+        for one in old:
+            if lacking > 0 and self._gives_way(one.path, spared):
+                lacking -= one.size
         return self.free() >= size + RESERVE
 
     def require(self, size: int, spared: AbstractSet[str]) -> None:
@@ -139,7 +168,7 @@ class LayerFiles:
 
     def size(self) -> int:
         """The bytes of all that is there."""
-        return sum(size for _, size in self._files("*.*"))
+        return sum(one.size for one in self._files("*.*"))
 
     def free(self) -> int:
         """Free bytes on the disk of the cache."""

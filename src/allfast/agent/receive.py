@@ -75,6 +75,7 @@ class Receiver:
         if chain:
             with self._mutex:
                 self._awaited.setdefault(chain, set()).update(diff_ids)
+            self.cache.count_as_used(diff_ids)
         layers, indexed = self.cache.layers(), self.cache.indexed()
         there = {layer for layer, _ in layers}
         begun = {layer: self.cache.begun(layer) for layer in diff_ids if layer not in there}
@@ -191,12 +192,19 @@ class Receiver:
             raise self.cache.full(f"{free} bytes are free; of the image the engine said: {refused or 'nothing'}")
         return {"refused": refused, "image": image}
 
-    def trim(self, limit: int) -> None:
-        """Hold the cache to `limit` bytes when nothing is on its way any more: what was never loaded counts, too."""
+    def trim(self, limit: int, since: Optional[float] = None) -> None:
+        """Hold the cache to `limit` bytes when nothing is on its way any more: what was never loaded counts, too.
+
+        After an attempt that failed and began at `since` (seconds since the epoch), what that has used does not count:
+        the next one goes on with it. A disk without its reserve gets back all the same.
+        """
         with self._mutex:
             self._awaited.clear()
         self._indexing.stop()
-        self._trim(limit)
+        if since is None or self.cache.free() <= RESERVE:
+            self._trim(limit)
+        else:
+            self.cache.trim_unused(limit, since)
 
     def forget(self) -> None:
         """Remove the indexes of layers that the engine has no more, either."""

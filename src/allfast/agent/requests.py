@@ -208,7 +208,8 @@ def _layer_batch(call: Call) -> None:
 
 def _prune(call: Call) -> Json:
     context = call.context
-    context.receiver().trim(call.args["layer_cache"])
+    run = context.ledger().unfinished() if call.args["resumable"] else None  # the one that ends with this
+    context.receiver().trim(call.args["layer_cache"], run["began"] if run else None)
     pruned = prune.prune(context.folder, context.ledger(), context.docker.engine, call.args["keep"])
     context.receiver().forget()
     return pruned

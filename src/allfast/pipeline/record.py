@@ -28,7 +28,8 @@ def go_live(context: Context, release: Release, *, proven: bool) -> None:
 def pruned_if_it_fails(context: Context, release: str) -> Iterator[None]:
     """Prune when the block fails: failed deploys must not fill the disk, nor keep what others left on it.
 
-    What `release` brought stays until the next deploy, so that another attempt need not send it again.
+    What `release` brought stays until the next deploy, so that another attempt need not send it again: what arrived as
+    a whole, and the layers of what did not.
     """
     try:
         yield
@@ -36,11 +37,11 @@ def pruned_if_it_fails(context: Context, release: str) -> Iterator[None]:
         raise  # nothing may be removed any more
     except BaseException:
         with uninterrupted(context.warn, "what failed deploys left is being removed: a moment"):
-            prune(context, release)
+            prune(context, release, resumable=True)
         raise
 
 
-def prune(context: Context, attempted: str = "") -> None:
+def prune(context: Context, attempted: str = "", *, resumable: bool = False) -> None:
     """Keep the live release and the newest of those that were live, `keep` in all; remove the others and their images.
 
     A canary stays besides, also one that has ended and is still warm; and what a ledger that was lost does not know.
@@ -49,13 +50,14 @@ def prune(context: Context, attempted: str = "") -> None:
 
     Args:
         attempted: a release that did not go live, and is kept besides.
+        resumable: another attempt may follow: what was sent for it is not held to `layer_cache` yet.
     """
     try:
         with context.step("prune"):
             kept = _kept(context, attempted)
             stay = {release.id for release in kept} | converge.unrecorded(context)
             _remove_containers(context, stay)
-            context.server.prune(sorted(stay), context.project.config.toml.layer_cache)
+            context.server.prune(sorted(stay), context.project.config.toml.layer_cache, resumable=resumable)
             if any(service.assets for release in kept for service in release.services):
                 context.server.proxy.prune_assets(sorted(stay))
             _prune_images(context, kept, stay | {attempted})

@@ -67,7 +67,7 @@ def _made_right(context: Context, facts: ServerFacts) -> str:
         if live is not None and not live.proven:
             proof, done = _proven(context, live)
             words += done
-        record.prune(context)
+        record.prune(context, resumable=True)  # a deploy that was cut off goes on with what it has sent
     if live is not None and proof is not None:
         unproven.require(live, proof)
     return "; ".join(words)
@@ -139,7 +139,7 @@ def settle(context: Context, unfinished: Run | None) -> None:
             now = context.server.facts().live
             went_live = now is not None and now.id == unfinished.release
         in_place.clear(context, context.server.run(unfinished.id).journal)
-        record.prune(context, unfinished.release)  # the run had no chance to
+        record.prune(context, unfinished.release, resumable=True)  # the run had no chance to
     outcome: Literal["done", "undone"] = "done" if went_live else "undone"
     done = "; ".join(words)
     context.server.end_run(unfinished.id, outcome, context.redactor.text(f"never ended; {done}"))

@@ -243,9 +243,11 @@ class Server(Looking):
         """Leave a process on the server that removes what has been retired for `keep_warm` seconds by then."""
         self._channel.call("retire_later", {"keep_warm": keep_warm})
 
-    def prune(self, keep: Sequence[str], layer_cache: int) -> dict[str, list[str]]:
+    def prune(self, keep: Sequence[str], layer_cache: int, *, resumable: bool = False) -> dict[str, list[str]]:
         """Remove releases, file sets and records that neither those releases, the live one nor images at hand need.
 
-        Of the layer cache, what was of use last stays, `layer_cache` bytes of it.
+        Of the layer cache, what was of use last stays, `layer_cache` bytes of it. Where something is `resumable`, what
+        the run that ends with this has used stays besides, for the next attempt; and all, where it has used nothing.
         """
-        return dict(self._channel.call("prune", {"keep": list(keep), "layer_cache": layer_cache}))
+        args = {"keep": list(keep), "layer_cache": layer_cache, "resumable": resumable}
+        return dict(self._channel.call("prune", args))
