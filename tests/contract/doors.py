@@ -41,6 +41,7 @@ class NearCache:
             tuple(map(tuple, answer["cached"])),
             tuple(map(tuple, answer["cold"])),
             tuple(answer["codecs"]),
+            answer["free"],
         )
 
     def files(self) -> set[str]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
+from allfast.agent import state
 from allfast.agent.asking import in_parallel, inspecting, timestamp
 from allfast.agent.containers import belongs, described, named, published_ports
 from allfast.agent.content_store import is_of
@@ -87,7 +88,7 @@ def platform(engine: Engine) -> str:
 
 def place_of_images(info: Json) -> Path:
     """A folder on the file system where the engine keeps its images; the root where that may not be looked at."""
-    return _that_is_there(Path(info["DockerRootDir"]), Path("/"))
+    return state.that_is_there(Path(info["DockerRootDir"]), Path("/"))
 
 
 def state_free_bytes(info: Json, folder: Path) -> Optional[int]:
@@ -95,7 +96,7 @@ def state_free_bytes(info: Json, folder: Path) -> Optional[int]:
 
     What the layer cache has counts as free: it is what the last attempt has sent, or gives way while layers come.
     """
-    place = _that_is_there(folder, *folder.parents)
+    place = state.that_is_there(folder, *folder.parents)
     if _share_a_disk(place, place_of_images(info)):
         return None
     return shutil.disk_usage(place).free + LayerCache(folder / FOLDER).size()
@@ -109,11 +110,6 @@ def _share_a_disk(one: Path, other: Path) -> bool:
     """
     same_device = one.stat().st_dev == other.stat().st_dev
     return same_device or shutil.disk_usage(one).free == shutil.disk_usage(other).free
-
-
-def _that_is_there(*places: Path) -> Path:
-    # Not Path.is_dir: on Python 3.9 it raises where a login may not look.
-    return next(place for place in places if os.path.isdir(place))  # noqa: PTH112
 
 
 def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int:

@@ -171,8 +171,8 @@ class LayerFiles:
         return sum(one.size for one in self._files("*.*"))
 
     def free(self) -> int:
-        """Free bytes on the disk of the cache."""
-        return shutil.disk_usage(self._folder if self._folder.is_dir() else self._folder.parent).free
+        """Free bytes on the disk where the cache is or will be."""
+        return shutil.disk_usage(state.that_is_there(self._folder, *self._folder.parents)).free
 
 
 def is_diff_id(text: str) -> bool:

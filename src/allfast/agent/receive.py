@@ -67,7 +67,7 @@ class Receiver:
 
         `cold` are layers that are not in the cache, and could be had from the engine's images ([id, bytes]), those that
         were asked for first. Either has 0 bytes where no index of it is to be had. `codecs`: in which recipes may come,
-        the best first.
+        the best first. `free`: bytes on the disk of the cache.
 
         No load of another image drives these out until the one whose layers are that `chain` is loaded; none: nobody
         awaits them.
@@ -88,6 +88,7 @@ class Receiver:
             "cached": [[short(layer), indexed.get(layer, size)] for layer, size in layers[:TOLD]],
             "cold": [[short(layer), indexed.get(layer, 0)] for layer in cold[:TOLD]],
             "codecs": unpack.codecs(),
+            "free": self.cache.free(),
         }
 
     def index(self, layer: str) -> str:

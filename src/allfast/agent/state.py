@@ -49,6 +49,12 @@ def make(base_folder: Path, deployment: str, docker: Docker) -> Path:
     return folder
 
 
+def that_is_there(*places: Path) -> Path:
+    """The first of these that is a folder, and may be looked at."""
+    # Not Path.is_dir: on Python 3.9 it raises where a login may not look.
+    return next(place for place in places if os.path.isdir(place))  # noqa: PTH112
+
+
 def make_folder(folder: Path) -> None:
     """Make one folder of the state, open to the group whatever the login's umask."""
     if folder.is_dir():

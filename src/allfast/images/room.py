@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from allfast.errors import RefusedError
+from allfast.remote.layers import Stock
 from allfast.text import megabytes
 
 #: What is written for each byte of a layer that is sent: by the layer cache, which lies in allfast's state folder; and
@@ -31,15 +32,22 @@ class _Disk:
         """Bytes for layers of that many (uncompressed) ones."""
         return int(layer_bytes * self.written) + RESERVE
 
+    def lacks_room(self, layer_bytes: int, pulled: int) -> bool:
+        """Whether there is too little for such layers besides what is written for pulls."""
+        return layer_bytes > 0 and self.needed(layer_bytes) > self.free - pulled
+
     def require(self, layer_bytes: int, pulled: int) -> None:
-        """Raises `RefusedError` unless there is room for such layers besides what is written for pulls."""
-        needed, free = self.needed(layer_bytes), self.free - pulled
-        if layer_bytes and needed > free:
+        """Raises `RefusedError` where it `lacks_room`."""
+        if self.lacks_room(layer_bytes, pulled):
             raise RefusedError(
-                f"not enough room on the server, on the disk of {self.name}:"
-                f" the images need about {megabytes(needed)}, {megabytes(free)} are free",
+                f"not enough room on the server, on the disk of {self.name}: the images need about"
+                f" {megabytes(self.needed(layer_bytes))}, {megabytes(self.free - pulled)} are free",
                 hint=self.hint,
             )
+
+    def by_now(self, stock: Stock, layers: Mapping[str, int]) -> _Disk:
+        """This disk, if the layer cache is on it: what that has of these layers is not written there again."""
+        return replace(self, free=min(self.free, stock.free) + int(CACHED * stock.there(layers)))
 
 
 _PRUNE = "make room on the server, for example with: docker image prune; docker builder prune"
@@ -51,10 +59,15 @@ class Room:
 
     Args:
         free: bytes on the disk of the engine's images; None: nobody knows, and nothing is refused.
-        state: bytes on the disk of allfast's state, where the layer cache is; None: it is the same disk.
+        state: bytes on the disk of allfast's state, where the layer cache is, with those of the cache; None: it is the
+            same disk.
+        stock: asks what the layer cache has of layers, where that matters; None: nothing.
     """
 
-    def __init__(self, free: int | None, state: int | None = None) -> None:
+    def __init__(
+        self, free: int | None, state: int | None = None, stock: Callable[[Sequence[str]], Stock] | None = None
+    ) -> None:
+        self._stock = stock
         self._engine: _Disk | None = None
         self._state: _Disk | None = None
         if free is not None and state is None:
@@ -73,13 +86,19 @@ class Room:
         """
         with self._mutex:
             new = {layer: size for layer, size in layers.items() if layer not in self._promised}
-            together = sum(self._promised.values()) + sum(new.values())
-            if self._engine is not None:
-                self._engine.require(together, self._pulled)
-            if self._state is not None:
-                self._state.require(together, 0)
-            self._promised |= new
+            wanted = self._promised | new
+            self._require(wanted)
+            self._promised = wanted
             return sum(new.values())
+
+    def _require(self, layers: Mapping[str, int]) -> None:
+        together, engine = sum(layers.values()), self._engine
+        if self._state is not None:
+            self._state.require(together, 0)
+        elif self._stock is not None and engine is not None and engine.lacks_room(together, self._pulled):
+            engine = engine.by_now(self._stock(list(layers)), layers)
+        if engine is not None:
+            engine.require(together, self._pulled)
 
     def for_pull(self, layer_bytes: int) -> bool:
         """Promise room to a pull of layers of that many bytes, besides all that was promised; whether there is enough.

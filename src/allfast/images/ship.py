@@ -77,7 +77,7 @@ class Shipper:
         self._emit = emit
         self._platform = platform
         self._tag = tag
-        self._room = Room(free_bytes, state_free_bytes)
+        self._room = Room(free_bytes, state_free_bytes, server.cache.stock)
         self._cache_limit = cache_limit
         self._tally = Tally()
         source = Source(local, index or LayerIndex(user_cache()))

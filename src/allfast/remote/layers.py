@@ -33,7 +33,7 @@ class Stock:
     `whole` and `begun` (diff id -> bytes that are there) are of the layers that were asked for. `cached` names all
     whole layers by the beginning of their diff id (hex) and tells their bytes, the one used last first; `cold` names
     layers that the server would have to read from its engine. Either tells 0 bytes of a layer of which no index is to
-    be had. `codecs`: how recipes may be compressed, the best first.
+    be had. `codecs`: how recipes may be compressed, the best first. `free`: bytes on the disk of the cache.
     """
 
     whole: frozenset[str]
@@ -41,6 +41,11 @@ class Stock:
     cached: tuple[tuple[str, int], ...]
     cold: tuple[tuple[str, int], ...] = ()
     codecs: tuple[str, ...] = ()
+    free: int = 0
+
+    def there(self, layers: Mapping[str, int]) -> int:
+        """How many bytes of these layers (diff id -> about how many bytes), which were asked for, are there."""
+        return sum(size if one in self.whole else min(size, self.begun.get(one, 0)) for one, size in layers.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class LayerRequests:
         """What the cache has. They stay there until the image whose layers are that `chain` is loaded."""
         answer = self._channel.call("layer_stock", {"diff_ids": list(diff_ids), "chain": chain})
         cached, cold = (tuple((name, size) for name, size in answer[kind]) for kind in ("cached", "cold"))
-        return Stock(frozenset(answer["whole"]), answer["begun"], cached, cold, tuple(answer["codecs"]))
+        whole, codecs = frozenset(answer["whole"]), tuple(answer["codecs"])
+        return Stock(whole, answer["begun"], cached, cold, codecs, answer["free"])
 
     def index(self, name: str, go_on: GoOn) -> bytes:
         """The packed index of a layer of the cache, named as `Stock` does; the server may have to make it."""

@@ -137,3 +137,8 @@ def test_nothing_is_loaded_onto_a_disk_without_its_reserve(dock: Dock, monkeypat
     with pytest.raises(AgentError, match="disk is full") as caught:
         dock.receiver.load(config_of(BASES), [1, 1], [], 0)
     assert caught.value.kind == Kind.DISK_FULL
+
+
+def test_a_plan_is_told_of_the_disk_before_anything_is_on_it(tmp_path: Path) -> None:
+    """A first deploy is planned before the state folder is made."""
+    assert Dock(tmp_path / "allfast" / "chat").receiver.stock([name_of(OLD)])["free"] > 0

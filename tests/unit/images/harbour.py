@@ -61,7 +61,7 @@ class Harbour:
         """As `LayerRequests` has it."""
         told = self.receiver.stock(list(diff_ids), chain)
         cached, cold = (tuple((name, size) for name, size in told[kind]) for kind in ("cached", "cold"))
-        return Stock(frozenset(told["whole"]), told["begun"], cached, cold, tuple(told["codecs"]))
+        return Stock(frozenset(told["whole"]), told["begun"], cached, cold, tuple(told["codecs"]), told["free"])
 
     def index(self, name: str, go_on: GoOn) -> bytes:
         """As `LayerRequests` has it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -15,6 +15,7 @@ from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalImage
 from allfast.images.progress import Tally, Watch
 from allfast.images.room import RESERVE, Room
+from allfast.remote.layers import Stock
 
 MB = 1_000_000
 
@@ -79,6 +80,60 @@ def test_each_disk_has_room_for_what_is_written_there(engine: int, state: int | 
     with pytest.raises(RefusedError, match=f"not enough room on the server, {words} are free") as caught:
         room.promise({"web": 100 * MB})
     assert step in caught.value.hint
+
+
+def stock_of(free: int, whole: tuple[str, ...] = (), **begun: int) -> Stock:
+    """What a server's layer cache has, on a disk with so many MB free beside the reserve."""
+    there = {layer: size * MB for layer, size in begun.items()}
+    return Stock(frozenset(whole), there, (), free=free * MB + RESERVE)
+
+
+@pytest.mark.parametrize(
+    ("free", "by_now", "refused"),
+    [
+        pytest.param(260, 260, False, id="what came is written already"),
+        pytest.param(249, 249, True, id="the engine writes as much as ever"),
+        pytest.param(260, 249, True, id="others have written since"),
+        pytest.param(249, 260, True, id="others have removed something"),
+    ],
+)
+def test_an_attempt_that_goes_on_needs_no_room_for_what_is_there(free: int, by_now: int, refused: bool) -> None:
+    """On one disk for both: 100 MB of layers take 310, and 60 of these are in the layer cache."""
+    stock = stock_of(by_now, whole=("api",), web=20)
+    room = Room(free * MB + RESERVE, None, lambda _: stock)
+    if refused:
+        with pytest.raises(RefusedError, match=r"the images need about 519\.7 MB, 518\.7 MB are free"):
+            room.promise({"web": 60 * MB, "api": 40 * MB})
+    else:
+        assert room.promise({"web": 60 * MB, "api": 40 * MB}) == 100 * MB
+
+
+def test_what_is_there_of_images_before_it_counts_too() -> None:
+    """Also where they were promised room without asking; what was sent of them meanwhile is not free any more."""
+    asked = list[list[str]]()
+
+    def stock(layers: Sequence[str]) -> Stock:
+        asked.append(list(layers))
+        return stock_of(290, whole=("web",), api=10)  # 10 MB were sent
+
+    room = Room(300 * MB + RESERVE, None, stock)
+    room.promise({"web": 30 * MB})
+    assert not asked, "there is room for all of it"
+    room.promise({"api": 70 * MB})
+    assert asked == [["web", "api"]]
+
+
+def test_on_a_disk_of_its_own_the_layer_cache_was_counted_already() -> None:
+    def stock(_: Sequence[str]) -> Stock:
+        raise AssertionError("it is asked")
+
+    room = Room(1000 * MB + RESERVE, 99 * MB + RESERVE, stock)
+    with pytest.raises(RefusedError, match="disk of allfast's state"):
+        room.promise({"web": 100 * MB})
+
+
+def test_more_of_a_layer_than_it_was_thought_to_have_is_no_room_for_others() -> None:
+    assert stock_of(0, whole=("api",), web=90).there({"web": 60 * MB, "api": 1, "none": 5}) == 60 * MB + 1
 
 
 def test_where_nobody_knows_the_room_nothing_is_refused() -> None:
