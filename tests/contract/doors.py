@@ -32,6 +32,10 @@ class NearCache:
         self.receiver = receiver
         self._streams = itertools.count(1)
 
+    def expect(self, diff_ids: Sequence[str], chain: str) -> None:
+        """Have layers stay for an image."""
+        self.receiver.expect(list(diff_ids), chain)
+
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """What the cache has."""
         answer = self.receiver.stock(list(diff_ids), chain)

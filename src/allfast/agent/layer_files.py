@@ -144,8 +144,10 @@ class LayerFiles:
         if not self.make_room(size, spared):
             raise self.full(f"{size} bytes more, besides {RESERVE} in reserve, do not fit into {self.free()}")
 
-    def give_back(self) -> None:
-        """Free all that the cache takes where its disk has less than the reserve."""
+    def give_back(self, making: str = "") -> None:
+        """Free what the cache takes while its disk has less than the reserve; what is being made of a layer first."""
+        if making and self.free() < RESERVE:
+            self.part(making).unlink(missing_ok=True)
         if self.free() < RESERVE:
             self.trim(0)
 

@@ -62,6 +62,12 @@ class Receiver:
         self._checked: Set[str] = set()  # by this process, when they came
         self._awaited: Dict[str, Set[str]] = {}  # by the chain of the image that they are to be loaded for
 
+    def expect(self, diff_ids: List[str], chain: str) -> None:
+        """What is there of these layers is used, and stays until the image whose layers are that `chain` is loaded."""
+        with self._mutex:
+            self._awaited.setdefault(chain, set()).update(diff_ids)
+        self.cache.count_as_used(diff_ids)
+
     def stock(self, diff_ids: List[str], chain: str = "") -> Json:
         """What is there of these layers (`whole`, `begun`: {diff id: bytes}), and of any (`cached`: [id, bytes]).
 
@@ -69,13 +75,10 @@ class Receiver:
         were asked for first. Either has 0 bytes where no index of it is to be had. `codecs`: in which recipes may come,
         the best first. `free`: bytes on the disk of the cache.
 
-        No load of another image drives these out until the one whose layers are that `chain` is loaded; none: nobody
-        awaits them.
+        They are expected (see there) for the image whose layers are that `chain`; none: nobody awaits them.
         """
         if chain:
-            with self._mutex:
-                self._awaited.setdefault(chain, set()).update(diff_ids)
-            self.cache.count_as_used(diff_ids)
+            self.expect(diff_ids, chain)
         layers, indexed = self.cache.layers(), self.cache.indexed()
         there = {layer for layer, _ in layers}
         begun = {layer: self.cache.begun(layer) for layer in diff_ids if layer not in there}
@@ -237,9 +240,8 @@ class Receiver:
             self._indexing.want(layer)
         except (recipe.BadRecipe, AgentError) as error:
             if isinstance(error, AgentError) and error.kind != Kind.BAD_DIGEST:
-                if error.kind == Kind.DISK_FULL and self.cache.free() < RESERVE:
-                    self.cache.drop(layer)
-                    self.cache.give_back()
+                if error.kind == Kind.DISK_FULL:
+                    self.cache.give_back(layer)
                 raise
             self.cache.drop(layer)
             damaged = self.cache.damaged(bases)

@@ -230,6 +230,7 @@ REQUESTS: Dict[str, Request] = {
     "facts": Request(_facts, changes=False),
     "containers": Request(_containers, changes=False),
     "layers": Request(_layers, changes=False),
+    "expect_layers": Request(lambda call: call.context.receiver().expect(**call.args), changes=False),
     "layer_stock": Request(lambda call: call.context.receiver().stock(**call.args), changes=False),
     "find_image": Request(lambda call: call.context.receiver().find(**call.args), changes=False),
     "http": Request(lambda call: fetch.fetch(**call.args), changes=False),

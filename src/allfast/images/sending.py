@@ -33,6 +33,9 @@ class Cache(Protocol):
     `go_on` is asked now and then while the server is waited for, and may raise.
     """
 
+    def expect(self, diff_ids: Sequence[str], chain: str) -> None:
+        """What is there of these layers stays until the image whose layers are that `chain` is loaded."""
+
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """What the cache has. They stay there until the image whose layers are that `chain` is loaded."""
 

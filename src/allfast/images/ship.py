@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from allfast.agent.archive import chain_id
 from allfast.events import Emit, Note, Shipped
 from allfast.images import to_engine
 from allfast.images.base_layers import Bases
@@ -117,6 +118,8 @@ class Shipper:
         with engine_errors(cargo.service):
             freight = look(cargo, self._server, self._local, self._platform)
         self._tally.expect(freight.local.engine_id, self._room.promise(freight.missing))
+        if not freight.complete:  # what an earlier attempt has sent of it waits with it
+            self._server.cache.expect(list(freight.missing), chain_id(freight.local.diff_ids))
         if self._pulls is not None:
             self._pulls.begin(freight, self._platform, self._room)
         return freight

@@ -81,6 +81,13 @@ class LayerRequests:
         self._channel = channel
         self._streams = itertools.count(1)
 
+    def expect(self, diff_ids: Sequence[str], chain: str) -> None:
+        """Have what is there of these layers stay until the image whose layers are that `chain` is loaded.
+
+        Told: the next call raises the error.
+        """
+        self._channel.tell("expect_layers", {"diff_ids": list(diff_ids), "chain": chain})
+
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """What the cache has. They stay there until the image whose layers are that `chain` is loaded."""
         answer = self._channel.call("layer_stock", {"diff_ids": list(diff_ids), "chain": chain})

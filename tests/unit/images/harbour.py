@@ -57,6 +57,10 @@ class Harbour:
         """The files."""
         return self.receiver.cache
 
+    def expect(self, diff_ids: Sequence[str], chain: str) -> None:
+        """As `LayerRequests` has it."""
+        self.receiver.expect(list(diff_ids), chain)
+
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """As `LayerRequests` has it."""
         told = self.receiver.stock(list(diff_ids), chain)
