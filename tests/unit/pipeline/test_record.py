@@ -11,7 +11,7 @@ import pytest
 
 from allfast.errors import BuildError, LockLostError
 from allfast.model.release import Run, Who
-from allfast.pipeline import record, recover
+from allfast.pipeline import converge, in_place, pulled, record, recover
 from allfast.pipeline.context import Context
 
 UNFINISHED = Run(7, "deploy", Who("ann", "laptop"), 1.0, None, "", "R1")
@@ -36,9 +36,9 @@ def context(asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Con
         end_run=lambda *_: None,
     )
     for name in ("unrecorded", "at_hand"):
-        monkeypatch.setattr(record.converge, name, lambda _: set[str]())
-    monkeypatch.setattr(recover.pulled, "remove_left", lambda *_: [])
-    monkeypatch.setattr(recover.in_place, "clear", lambda *_: None)
+        monkeypatch.setattr(converge, name, lambda _: set[str]())
+    monkeypatch.setattr(pulled, "remove_left", lambda *_: [])
+    monkeypatch.setattr(in_place, "clear", lambda *_: None)
     monkeypatch.setattr(recover, "_adopted", lambda _, facts, __: facts)
     monkeypatch.setattr(recover, "_start_data", lambda *_: [])
     monkeypatch.setattr(recover, "_bring_back", lambda *_: "nothing was changed")
