@@ -142,7 +142,7 @@ class LayerFiles:
     def require(self, size: int, spared: AbstractSet[str]) -> None:
         """As `make_room`. Raises `AgentError` disk-full where there is none."""
         if not self.make_room(size, spared):
-            raise self.full(f"{size} bytes more, besides {RESERVE} in reserve, do not fit into {self.free()}")
+            raise self.full(f"{self.free()} bytes are free, {size} are needed, and {RESERVE} are to stay free")
 
     def give_back(self, making: str = "") -> None:
         """Free what the cache takes while its disk has less than the reserve; what is being made of a layer first."""

@@ -93,7 +93,7 @@ def test_a_layer_that_does_not_fit_takes_nothing_from_the_reserve(dock: Dock, mo
     with pytest.raises(AgentError, match="disk is full") as caught:
         dock.send(BIG)
     assert caught.value.kind == Kind.DISK_FULL
-    assert f"{len(BIG)} bytes more" in caught.value.message
+    assert f"{len(BIG)} are needed" in caught.value.message
     assert [path.name for path in dock.folder.iterdir()] == [f"{name_of(OLD)[7:]}.tar"]
 
 
