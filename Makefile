@@ -54,6 +54,10 @@ bench: setup ## Measure, as ratios in one run, and write docs/bench.md (see benc
 chaos: setup ## Kills and troubles at each step of a deploy and a rollback; goes on where it was stopped (ARGS="--minutes 30")
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m chaos $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/ready ## Damaged and hostile streams into the agent's receiver, ten minutes of them (ARGS="--minutes 60")
+	@$(PYTHON) -m tests.fuzz $(ARGS)
+
 .PHONY: load
 load: setup ## 20 deploys and 20 rollbacks under load: none of the requests may fail
 	@ALLFAST_LOAD_ROUNDS=20 PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PYTHON) -m pytest -s tests/e2e/test_load.py $(ARGS)

@@ -148,8 +148,22 @@ def test_a_codec_that_is_not_here_leaves_nothing(dock: Dock) -> None:
     assert not dock.folder.exists()
 
 
-def test_bytes_that_are_no_recipe_leave_nothing(dock: Dock) -> None:
-    with pytest.raises(AgentError) as caught:
+@pytest.mark.parametrize(
+    "batch",
+    [b"no", b"these bytes are no batch", framed(b"no stream", b""), framed(b"", b"no stream")],
+    ids=["too short", "other sizes", "control", "data"],
+)
+@pytest.mark.parametrize("codec", unpack.codecs())
+def test_bytes_that_are_no_recipe_leave_nothing(dock: Dock, codec: str, batch: bytes) -> None:
+    dock.receiver.batch(1, io.BytesIO(batch))
+    with pytest.raises(AgentError, match="did not arrive") as caught:
+        dock.receiver.receive(1, name_of(OLD), len(OLD), 0, codec, note)
+    assert caught.value.kind == Kind.BAD_DIGEST
+    assert list(dock.folder.iterdir()) == []
+
+
+def test_the_recipe_of_another_layer_leaves_nothing(dock: Dock) -> None:
+    with pytest.raises(AgentError, match="another digest") as caught:
         dock.send(NEW, name=name_of(OLD))
     assert caught.value.kind == Kind.BAD_DIGEST
     assert list(dock.folder.iterdir()) == []

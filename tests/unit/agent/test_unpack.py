@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +17,13 @@ from allfast.agent import libzstd, unpack
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.recipe import LIMIT, BadRecipe, Unpack
 from allfast.transfer import pack
+from tests.limits import bound_memory
+from tests.unit.agent.ways import WAYS, codec_of, is_zstd, server_with
 from tests.unit.transfer.recipes import changed
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:  # the same module, of the same source, for a Python that is older
-    from backports import zstd
-
 CODECS = unpack.codecs()
-#: A codec, and whose unpacker of it.
-WAYS = ["zlib", "zstd of Python", "zstd of the system"]
+#: Bytes that a process may have more than when it begins to unpack.
+ROOM = 128 << 20
 PIECES = st.lists(
     st.one_of(
         st.binary(max_size=3000), st.builds(lambda piece, n: piece * n, st.binary(max_size=9), st.integers(0, 9999))
@@ -36,21 +32,15 @@ PIECES = st.lists(
 )
 
 
-def is_zstd(way: str) -> bool:
-    return way.startswith(unpack.ZSTD)
-
-
 @contextmanager
 def stream(way: str) -> Iterator[Unpack]:
-    """One stream of those that a server would have whose Python has zstd, or does not."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "compression.zstd", zstd if way.endswith("Python") else None)
-        with unpack.streams(way.partition(" ")[0]) as (control, _):
-            yield control
+    """One stream of those that a server would have."""
+    with server_with(way), unpack.streams(codec_of(way)) as (control, _):
+        yield control
 
 
 def packed(way: str, pieces: Sequence[bytes]) -> list[bytes]:
-    packer = pack.packer(way.partition(" ")[0])
+    packer = pack.packer(codec_of(way))
     return [packer.pack(piece) for piece in pieces]
 
 
@@ -136,7 +126,7 @@ def test_a_window_that_is_too_large_is_refused(way: str) -> None:
 def explode(way: str) -> None:
     """A small piece that would become a quarter of a gigabyte is refused."""
     bomb = packed(way, [bytes(1 << 28)])[0]
-    bound()
+    bound_memory(ROOM)
     with pytest.raises(BadRecipe, match="too large"):
         unpacked(way, [bomb])
 
@@ -144,15 +134,9 @@ def explode(way: str) -> None:
 def one_after_the_other(way: str) -> None:
     """Each stream has its window in memory; together they would have three times what there is."""
     full = packed(way, [os.urandom(LIMIT)] * 3)
-    bound()
+    bound_memory(ROOM)
     for _ in range(40):
         assert len(unpacked(way, full)) == 3
-
-
-def bound(room: int = 128 << 20) -> None:
-    """This process may have so many bytes more than it has now."""
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + room, now + room))
 
 
 @pytest.mark.parametrize("way", WAYS)
