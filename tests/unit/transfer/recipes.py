@@ -91,6 +91,28 @@ def v7(draw: st.DrawFn) -> bytes:
     return checked(member.tobuf(tarfile.USTAR_FORMAT)[:257] + bytes(255)) + filled(body)
 
 
+def sized_in_pax(name: str, body: bytes) -> bytes:
+    """A file whose size stands in a PAX record alone, as that of one of 8 GiB and more."""
+    member = tarfile.TarInfo(name)
+    member.pax_headers = {"size": str(len(body))}
+    return member.tobuf(tarfile.PAX_FORMAT) + filled(body)
+
+
+def sized_in_base_256(name: str, body: bytes) -> bytes:
+    """A file whose size is a number in base 256, as GNU tar has that of one of 8 GiB and more."""
+    block = tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT)
+    return checked(block[:124] + b"\x80" + len(body).to_bytes(11, "big") + block[136:]) + filled(body)
+
+
+#: A file whose size is written as that of a large one.
+LARGE = st.builds(
+    lambda write, name, body: write(name, body),
+    st.sampled_from([sized_in_pax, sized_in_base_256]),
+    st.sampled_from(["a", "dir/a"]),
+    BODIES,
+)
+
+
 #: A header for all entries that follow, as `git archive` writes it.
 GLOBAL = st.builds(
     lambda comment: tarfile.TarInfo.create_pax_global_header({"comment": comment}), st.sampled_from(["a" * 40, "é"])
@@ -111,7 +133,7 @@ def counted(draw: st.DrawFn) -> tuple[bytes, int]:
     written, count = io.BytesIO(), 0
     form = draw(st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
     with tarfile.open(fileobj=written, mode="w", format=form) as tar:
-        for entry in draw(st.lists(st.one_of(members(), members(), sparse(), v7(), GLOBAL), max_size=8)):
+        for entry in draw(st.lists(st.one_of(members(), members(), sparse(), v7(), LARGE, GLOBAL), max_size=8)):
             if isinstance(entry, bytes):
                 written.write(entry)
                 count += entry[156:157] != b"g"

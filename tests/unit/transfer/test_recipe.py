@@ -10,11 +10,23 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from allfast.agent import chunks, index, recipe, unpack
+from allfast.agent import chunks, index, parts, recipe, unpack
 from allfast.agent.recipe import BadRecipe
-from allfast.transfer import pack
+from allfast.transfer import encode, pack
 from allfast.transfer.encode import Chunks
-from tests.unit.transfer.recipes import cached, changed, counted, decoded, encoded, known, name, tars, tree
+from tests.unit.transfer.recipes import (
+    cached,
+    changed,
+    counted,
+    decoded,
+    encoded,
+    known,
+    name,
+    sized_in_base_256,
+    sized_in_pax,
+    tars,
+    tree,
+)
 
 CODECS = st.sampled_from(unpack.codecs())
 
@@ -41,11 +53,34 @@ def test_a_changed_layer_comes_out_as_it_went_in(draw: st.DataObject, contents: 
     assert rebuilt(new, [draw.draw(tars()), old], begin, contents, codec) == new
 
 
+@given(data=st.data(), contents=st.booleans(), codec=CODECS)
+@settings(max_examples=8)
+def test_a_big_body_before_others_comes_out_as_it_went_in(data: st.DataObject, contents: bool, codec: str) -> None:
+    """It is not read as a whole; some of it may be there already."""
+    big = random.Random(data.draw(st.integers(0, 2**32))).randbytes(encode.WHOLE + data.draw(st.integers(1, 200_000)))
+    old, new = (tree({"first": b"1", "big": body, "last": b"2" * 3000}) for body in (big, data.draw(changed(big))))
+    begin = data.draw(st.integers(0, len(new)) | st.integers(2000, encode.WHOLE))
+    bases = data.draw(st.sampled_from([[], [old]]))
+    assert rebuilt(new, bases, begin, contents, codec) == new
+
+
 @given(counted())
+@example((sized_in_pax("one", b"x" * 600) + sized_in_pax("two", b"y") + bytes(1024), 2))
+@example((sized_in_base_256("one", b"x" * 600) + sized_in_base_256("two", b"y") + bytes(1024), 2))
 def test_every_entry_of_a_tar_is_a_part(tar: tuple[bytes, int]) -> None:
     """So that each is found again by itself; the end of the tar is one more."""
     data, count = tar
     assert len(index.build(io.BytesIO(data).read)) == count + 1
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("size", [(8 << 30) - 1, 8 << 30, (100 << 30) + 1])
+def test_a_file_of_any_size_is_a_part(form: int, size: int) -> None:
+    """From 8 GiB on its size is no octal number of a header any more."""
+    member = tarfile.TarInfo("model.bin")
+    member.size = size
+    head = member.tobuf(form)
+    assert parts.next_part(io.BytesIO(head).read) == (head, parts.padded(size))
 
 
 @given(st.one_of(tars(), tars().flatmap(changed), st.binary(max_size=3000)))
