@@ -12,11 +12,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from allfast.agent.engine import Engine
+from allfast.agent.labels import DEPLOYMENT
+from allfast.agent.layers import Layers
 from allfast.agent.protocol import AgentError
 from allfast.agent.receive import WINDOW, Receiver, text
 from allfast.remote.failures import from_agent
@@ -24,12 +25,17 @@ from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from testbed.common import HOST_ENV, wait_until
 from testbed.server import Server
 
+#: The deployment that the images of all yards belong to, and the labels by which they do.
+DEPLOYMENT_NAME = "contract"
+LABELS = {DEPLOYMENT: DEPLOYMENT_NAME}
+
 
 class NearCache:
     """The agent's receiver, in this process (`allfast.images.sending.Cache`)."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
+        self.shipped: set[str] = set()  # ids of the images that were loaded, as a ledger knows them
         self._streams = itertools.count(1)
 
     def expect(self, diff_ids: Sequence[str], chain: str) -> None:
@@ -99,7 +105,9 @@ class NearCache:
         """Load an image."""
         with _refusals():
             answer = self.receiver.load(text(config), list(sizes), list(layers), limit)
-        return Loaded(answer["refused"], _found(answer["image"]))
+        image = _found(answer["image"])
+        self.shipped |= {image.engine_id} if image else set()
+        return Loaded(answer["refused"], image)
 
     def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
         """The image that the engine has."""
@@ -125,18 +133,14 @@ def _found(value: Any) -> Found | None:
 
 
 class Door:
-    """What shipping needs of a server (`allfast.images.cargo.Destination`)."""
+    """What shipping needs of a server (`allfast.images.cargo.Destination`), as a deployment's agent gives it."""
 
     def __init__(self, engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> None:
         self._engine = engine
         self.process = process  # the ssh client
-        self.cache = NearCache(Receiver(engine, folder, self.images))
+        self._layers = Layers()
+        self.cache = NearCache(Receiver(engine, folder, lambda: self._layers.of_deployment(engine, DEPLOYMENT_NAME)))
         self.claims: int | None = None  # what `layers` says, where a test wants it to be wrong
-
-    def images(self) -> dict[str, list[str]]:
-        """All images of the engine."""
-        ids = [image["Id"] for image in self._engine.get("/images/json")]
-        return {name: self._engine.get(f"/images/{name}/json")["RootFS"].get("Layers") or [] for name in ids}
 
     @property
     def engine(self) -> Engine:
@@ -144,17 +148,10 @@ class Door:
         return self._engine
 
     def layers(self, diff_ids: Sequence[str]) -> int:
-        """By what the engine's images have, unless a test makes a claim."""
+        """As the agent tells it, unless a test makes a claim."""
         if self.claims is not None:
             return self.claims
-        ids = [image["Id"] for image in self._engine.get("/images/json", all="1")]
-        have = [self._engine.get(f"/images/{name}/json")["RootFS"].get("Layers") or [] for name in ids]
-        return max((_common(diff_ids, there) for there in have), default=0)
-
-
-def _common(wanted: Sequence[str], there: Sequence[str]) -> int:
-    pairs = zip(wanted, there, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return self._layers.leading(self._engine, list(diff_ids), self.cache.shipped)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from allfast.images.local_engine import LocalEngine
 from allfast.images.ship import Shipment, Shipper
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
-from tests.contract.doors import Door
+from tests.contract.doors import LABELS, Door
 from tests.unit.transfer.streams import config_of, layout
 
 AMD64 = "linux/amd64"
@@ -34,32 +34,36 @@ class Yard:
         base: str = "python:3.13-slim",
         platform: str = AMD64,
         data: bytes = b"",
+        apart: bool = False,
         provenance: bool = False,
         compression: str = "",
     ) -> str:
-        """Build an image over `base` with a layer of a text and of data; its local id.
+        """Build an image of the deployment's over `base`; its local id.
 
-        Its layers are stored as the engine likes it, or all of them in one `compression` (containerd store only).
+        A layer of it has a text and data, or two have one of them each (`apart`). They are stored as the engine likes
+        it, or all of them in one `compression` (containerd store only).
         """
         context = self.folder / "context"
         context.mkdir(exist_ok=True)
         (context / "text").write_text(text)
         (context / "data").write_bytes(data)
-        files = "text data" if data else "text"
-        (context / "Dockerfile").write_text(f"FROM {base}\nCOPY {files} /{self.name}/\n")
+        layers = ["data", "text"] if apart else ["text data" if data else "text"]
+        copies = "".join(f"COPY {files} /{self.name}/\n" for files in layers)
+        (context / "Dockerfile").write_text(f"FROM {base}\n{copies}")
         tag = f"{self.name}:{uuid.uuid4().hex[:8]}"
         to = ["--load", f"--tag={tag}"]
         if compression:
             to = [f"--output=type=image,name={tag},compression={compression},force-compression=true"]
         options = (f"--provenance={str(provenance).lower()}", "--builder", self.local.builder(), "--platform", platform)
-        self.local.run("buildx", "build", "--quiet", *options, *to, str(context))
+        labels = [f"--label={key}={value}" for key, value in LABELS.items()]
+        self.local.run("buildx", "build", "--quiet", *options, *labels, *to, str(context))
         found = self.local.image(tag)
         assert found is not None
         return found.engine_id
 
     def of_layers(self, *layers: bytes) -> str:
-        """An image of exactly these layers; its local id."""
-        archive = layout(list(layers), config_of(list(layers))).data()
+        """An image of the deployment's, of exactly these layers; its local id."""
+        archive = layout(list(layers), config_of(list(layers), config={"Labels": LABELS})).data()
         words = ["docker", "image", "load", "--quiet"]
         done = subprocess.run(words, input=archive, env=dict(self.local.environment), capture_output=True, check=True)
         image = done.stdout.decode().strip().rpartition(" ")[2]

@@ -89,7 +89,7 @@ def cached(server: Server) -> set[str]:
 
 @pytest.mark.parametrize("cuts", [(24 * MIB + 1,), (47 * MIB + 54_321,), (31 * MIB, 25 * MIB + 12_345)])
 def test_a_cut_line_costs_what_was_under_way(cuts: tuple[int, ...], server: Server, tmp_path: Path) -> None:
-    """Of 24 MiB that have passed three quarters are kept, and of more a larger share; what is kept is not sent again."""
+    """Of 24 MiB that have passed three quarters are kept, of more a larger share. What is kept is not sent again."""
     layer = layer_of(files(640))
     with Link(server.port(22)) as link:
         for cut_at in cuts:
