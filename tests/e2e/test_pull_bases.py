@@ -169,11 +169,15 @@ def test_the_server_pulls_what_the_laptop_would_send_slowly(
     assert layers(server) == before
 
 
-def test_a_registry_that_does_not_move_is_not_waited_for(cli: Cli, source: Link, base: Base, server: Server) -> None:
-    """It takes the connection, and is silent."""
+def test_a_registry_that_does_not_move_is_not_waited_for(
+    cli: Cli, line: Link, source: Link, base: Base, server: Server
+) -> None:
+    """It takes the connection, and is silent. That is noticed before all is sent, which takes longer."""
+    line.rate = SLOW
     source.stall()
     events = shipped(cli)
     assert states(events) == ["began", "given-up"]
+    assert "has not moved" in told(events)[1]["cause"], told(events)
     assert sent(events) > OWN
     source.go_on()
     assert not has(server, base.digest)
