@@ -40,8 +40,8 @@ class Yard:
     ) -> str:
         """Build an image of the deployment's over `base`; its local id.
 
-        A layer of it has a text and data, or two have one of them each (`apart`). They are stored as the engine likes
-        it, or all of them in one `compression` (containerd store only).
+        One layer has a text and data, or two have one of them each (`apart`). All layers are stored as the engine likes
+        it, or in one `compression` (containerd store only).
         """
         context = self.folder / "context"
         context.mkdir(exist_ok=True)
