@@ -65,6 +65,11 @@ def test_a_run_tells_how_many_streams_were_taken() -> None:
         pytest.param("unpack.LIMIT = libzstd.LIMIT = 1 << 40", "MemoryError", id="memory without bounds"),
         pytest.param("layer_cache._hex = lambda layer: layer[7:]", "outside of the cache", id="a file elsewhere"),
         pytest.param("layer_cache.LayerCache.part = layer_cache.LayerCache.whole", "has other bytes", id="unchecked"),
+        pytest.param(
+            "recipe.Decoder._emit = recipe.Decoder._range = lambda self, *_: self._write(bytes(200_000))",
+            "larger than its layer",
+            id="more bytes than the layer has",
+        ),
         pytest.param("recipe.Decoder._copy = lambda self: self.missing", "AttributeError", id="another exception"),
         pytest.param("recipe.Decoder._copy = lambda self: os.abort()", "died of SIGABRT", id="a crash"),
         pytest.param(
