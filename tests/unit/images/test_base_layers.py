@@ -15,6 +15,7 @@ from allfast.agent.engine import Engine
 from allfast.events import BasePulled, Event
 from allfast.images import pulls as pulls_module
 from allfast.images.base_layers import Bases
+from allfast.images.base_pull import BasePull
 from allfast.images.cargo import Destination, Freight
 from allfast.images.local_engine import LocalEngine, LocalImage
 from allfast.images.pace import Pace
@@ -91,6 +92,12 @@ class Yard:
         return self.have
 
     @property
+    def begun(self) -> BasePull:
+        """The pull, the only one."""
+        (one,) = self.pulled
+        return cast("BasePull", one)
+
+    @property
     def told(self) -> list[tuple[str, int, str]]:
         """What was said of pulls, but for how far one was while it was waited for: state, bytes, cause."""
         pulls = [event for event in self.events if isinstance(event, BasePulled) and event.state != "pulling"]
@@ -128,7 +135,7 @@ def test_a_pull_that_is_slower_is_given_up_and_its_layers_are_sent(yard: Yard) -
     assert yard.cached == {name_of(BASE), name_of(WEB)}
     assert (sent.layers, sent.base) == (2, None)
     assert sent.wire > 3 * MB
-    assert yard.pulled[0].pulling.outcome is Outcome.GIVEN_UP
+    assert yard.begun.pulling.outcome is Outcome.GIVEN_UP
     assert yard.bases.settled(freight, sent) == (freight, sent)
     assert yard.told == [BEGAN, SLOWER]
 
@@ -157,7 +164,7 @@ def test_a_pull_that_is_faster_brings_its_layers(yard: Yard) -> None:
     before = yard.clock.now
     sent = yard.bases.send(freight)
     assert yard.clock.now == before
-    assert (sent.layers, sent.base) == (1, yard.pulled[0])
+    assert (sent.layers, sent.base) == (1, yard.begun)
     yard.have = 1
     freight, sent = yard.bases.settled(freight, sent)
     assert (freight.have, sent.base) == (1, None)
@@ -172,7 +179,7 @@ def test_a_pull_that_proves_to_be_faster_overtakes_what_is_being_sent(yard: Yard
     yard.fetched, yard.look = lambda seconds: 0.9 * MB * max(0, seconds - 4), 0.5
     freight = yard.prepare("web", WEB)
     sent = yard.bases.send(freight)
-    assert sent.base is yard.pulled[0]
+    assert sent.base is yard.begun
     assert 3000 < sent.wire < len(BASE)
     assert yard.told == [BEGAN]
     yard.have = 1
@@ -188,7 +195,7 @@ def test_a_pull_that_slows_down_while_it_is_waited_for_is_given_up(yard: Yard) -
     yard.fetched = slowing(MB, 0.001 * MB)
     freight = yard.prepare("web", WEB)
     sent = yard.bases.send(freight)
-    assert sent.base is yard.pulled[0]
+    assert sent.base is yard.begun
     freight, sent = yard.bases.settled(freight, sent)
     assert (freight.have, sent.base, sent.layers) == (0, None, 2)
     assert yard.cached == {name_of(BASE), name_of(WEB)}
