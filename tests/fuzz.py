@@ -42,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     context = multiprocessing.get_context("fork")
     told = context.Array("Q", [options.seed, 0, 0], lock=False)
-    maker = Maker()
-    end = time.monotonic() + 60 * options.minutes
-    process = context.Process(target=_take, args=(maker, options.seed, options.streams, end, told))
-    process.start()
-    fault = _watched(process, told)
+    with tempfile.TemporaryDirectory(prefix="allfast-fuzz-") as folder:  # which goes, whatever the process dies of
+        maker, ground = Maker(), Ground(Path(folder))
+        end = time.monotonic() + 60 * options.minutes
+        process = context.Process(target=_take, args=(maker, ground, options.seed, options.streams, end, told))
+        process.start()
+        fault = _watched(process, told)
     mib = told[PEAK] >> 10
     print(f"{told[TAKEN]} streams, from number {options.seed} on; memory at its peak: {mib or 'unknown'} MiB")
     if fault:
@@ -70,17 +71,15 @@ def _watched(process: Any, told: Any) -> str:
     return "see above" if process.exitcode else ""
 
 
-def _take(maker: Maker, seed: int, most: int, end: float, told: Any) -> None:
-    with tempfile.TemporaryDirectory(prefix="allfast-fuzz-") as folder:
-        ground = Ground(Path(folder))
-        bound_memory(ROOM)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        while told[TAKEN] < most and time.monotonic() < end:
-            told[SEED] = seed + told[TAKEN]
-            ground.take(maker.stream(told[SEED]))
-            told[TAKEN] += 1
-            told[PEAK] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _take(maker: Maker, ground: Ground, seed: int, most: int, end: float, told: Any) -> None:
+    bound_memory(ROOM)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    while told[TAKEN] < most and time.monotonic() < end:
+        told[SEED] = seed + told[TAKEN]
+        ground.take(maker.stream(told[SEED]))
+        told[TAKEN] += 1
+        told[PEAK] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":
