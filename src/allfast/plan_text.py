@@ -6,9 +6,6 @@ from typing import Any
 
 from allfast.text import megabytes, table
 
-#: What is said of an image of which nothing can be told yet.
-UNKNOWN = "(known when it is built)"
-
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The lines of a plan (`dataclasses.asdict` of model.plan.Plan, with its texts)."""
@@ -63,9 +60,14 @@ def _to_send(items: list[dict[str, Any]], total: dict[str, Any]) -> list[str]:
     sizes += [f"about {megabytes(total['expected'])}"] if total["expected"] else []
     if len(items) < 2 or not sizes:
         return [line]
-    unknown = [item["service"] for item in items if _amount(item) == UNKNOWN]
+    unknown = [item["service"] for item in items if _is_unknown(item)]
     besides = f", besides {', '.join(unknown)}" if unknown else ""
     return [line, f"  to send in all: {' and '.join(sizes)}{besides}"]
+
+
+def _is_unknown(item: dict[str, Any]) -> bool:
+    """Whether nothing can be told of an image before it is built."""
+    return item["most"] is None and item["expected"] is None and not item["pulled"]
 
 
 def _amount(item: dict[str, Any]) -> str:
@@ -75,8 +77,8 @@ def _amount(item: dict[str, Any]) -> str:
         return _pulled(item)
     if item["most"] is not None:
         return _most(item, f"; builds like it took {about}" if about else "")
-    if not about:
-        return UNKNOWN
+    if _is_unknown(item):
+        return "(known when it is built)"
     if item["changed"] is None:
         return f"{about} if it changes as builds before did"
     large = f"; its changed files have {megabytes(item['changed'])}" if item["changed"] > item["expected"] else ""

@@ -8,9 +8,9 @@ It is sent as one zip file (remote/bootstrap.py) and speaks on its standard inpu
 `docker` finds the engine's socket · `engine` the Engine API, with its `answer` ·
 `state` the folder · `cache` keeps the agent for the next command · `ledger` the SQLite ledger, on top of `runs`, on top
 of `database` with its `schema` ·
-`receive` layers that come as recipes, on top of `layer_cache` with its `layer_files`, `outlines`, `recipe`, `index`,
-`parts` and `archive`, which the laptop uses, too · `warming` brings layers from the engine into the cache, by `cold`,
-which reads them with `image_store`: `graph_store` or `content_store`, on top of `engine_store`, with `gunzip` and
-`owner` · `images` whether one is there · `gentle` keeps that work in the background ·
+`receive` layers that come as recipes, with those `awaited`, on top of `layer_cache` with its `layer_files`, `outlines`,
+`recipe`, `index`, `parts` and `archive`, which the laptop uses, too · `warming` brings layers from the engine into the
+cache, by `cold`, which reads them with `image_store`: `graph_store` or `content_store`, on top of `engine_store`, with
+`gunzip` and `owner` · `images` whether one is there · `gentle` keeps that work in the background ·
 `lock`, `settle` who may change things · `facts`, `layers`, `files`, `fetch`, `prune` what the requests do.
 """

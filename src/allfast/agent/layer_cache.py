@@ -169,13 +169,13 @@ class LayerCache(LayerFiles):
         return found
 
     def packed_index(self, layer: str) -> bytes:
-        """The packed index of a layer, which is made where it is not there. Raises `AgentError` not-found."""
+        """The packed index of a layer, which is made where it is not there (see `make_index` for what it raises)."""
         return self._index(layer) or self.make_index(layer, lambda: None)
 
     def make_index(self, layer: str, pause: Callable[[], None]) -> bytes:
         """Make the index of a whole layer, and keep it; `pause` is called now and then, and may wait or raise.
 
-        Raises `AgentError` not-found.
+        Raises `AgentError` not-found, and bad-digest where it cannot be read.
         """
         with self._open(layer) as file:  # which does not count as used
             packed = index.packed(file.read, pause)

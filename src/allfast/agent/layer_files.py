@@ -107,14 +107,15 @@ class LayerFiles:
         """
         self._hold(self._files("*.*"), limit, spared)
 
-    def trim_unused(self, limit: int, since: float) -> None:
+    def trim_unused(self, limit: int, since: float, *, asked: bool) -> None:
         """The same, without what was used since then (seconds since the epoch): that stays besides those bytes.
 
-        Where nothing was used since then, all stays: what an attempt before has left is nobody's to remove yet.
+        Where nothing was used since then, nor `asked` for, all stays: what an attempt before has left is nobody's to
+        remove yet.
         """
         files = self._files("*.*")
         unused = [one for one in files if one.used < since]
-        if len(unused) < len(files):
+        if asked or len(unused) < len(files):
             self._hold(unused, limit, frozenset())
 
     def _hold(self, files: List[_File], limit: int, spared: AbstractSet[str]) -> None:

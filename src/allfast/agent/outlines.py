@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from array import array
@@ -72,11 +73,13 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 def readable() -> Iterator[None]:
     """What the disk cannot read any more of a layer is damaged as if it had other bytes.
 
-    A file that is not there, or may not be opened, says nothing of the disk.
+    A file that is not there, may not be opened, or for which no descriptor or memory is left, says nothing of the disk.
     """
     try:
         yield
     except (FileNotFoundError, PermissionError):
         raise
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
         raise AgentError(Kind.BAD_DIGEST, f"a layer of the cache cannot be read: {error}") from error

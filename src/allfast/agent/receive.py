@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Set
 
 from allfast.agent import archive, cold, gentle, images, layer_cache, recipe, unpack
+from allfast.agent.awaited import Awaited
 from allfast.agent.engine import Engine, EngineError, first_error, is_out_of_space
 from allfast.agent.indexing import Indexing
 from allfast.agent.layer_files import RESERVE
@@ -54,18 +55,17 @@ class Receiver:
         self._images = images
         self.cache = layer_cache.LayerCache(folder / layer_cache.FOLDER)
         self._indexing = Indexing(self.cache)
-        self._warming = Warming(engine, self.cache, images, fetch, self._spared)
+        self._awaited = Awaited()
+        self._warming = Warming(engine, self.cache, images, fetch, self._awaited.layers)
         self._mutex = threading.Lock()
         self._receiving: Set[str] = set()  # layers that are made out of batches just now
         self._waiting: Dict[int, queue.Queue[bytes]] = {}
         self._ended: Set[int] = set()
         self._checked: Set[str] = set()  # by this process, when they came
-        self._awaited: Dict[str, Set[str]] = {}  # by the chain of the image that they are to be loaded for
 
     def expect(self, diff_ids: List[str], chain: str) -> None:
         """What is there of these layers is used, and stays until the image whose layers are that `chain` is loaded."""
-        with self._mutex:
-            self._awaited.setdefault(chain, set()).update(diff_ids)
+        self._awaited.add(chain, diff_ids)
         self.cache.count_as_used(diff_ids)
 
     def stock(self, diff_ids: List[str], chain: str = "") -> Json:
@@ -179,17 +179,18 @@ class Receiver:
             yield from archive.write_documents(document, manifest, diff_ids)
 
         try:
-            self.cache.require(0, self._spared().union(diff_ids))
+            self.cache.require(0, self._awaited.layers().union(diff_ids))
             with self._engine.stream("POST", "/images/load", stream(), quiet="1") as answer:
                 refused = first_error(answer.values())
         except EngineError as error:
             refused = error.message
         finally:
             free = self.cache.free()
-            with self._mutex:
-                self._awaited.pop(archive.chain_id(diff_ids), None)
-            self._trim(limit)
+            if free <= RESERVE:
+                self._is_over(diff_ids, limit)
         image = self.find([archive.digest(document), archive.digest(manifest)], diff_ids)
+        if image is not None:
+            self._is_over(diff_ids, limit)
         if image is None and is_out_of_space(refused):
             raise disk_full(refused)
         if image is None and free < RESERVE:
@@ -202,13 +203,12 @@ class Receiver:
         After an attempt that failed and began at `since` (seconds since the epoch), what that has used does not count:
         the next one goes on with it. A disk without its reserve gets back all the same.
         """
-        with self._mutex:
-            self._awaited.clear()
+        asked = self._awaited.clear()
         self._indexing.stop()
         if since is None or self.cache.free() <= RESERVE:
             self._trim(limit)
         else:
-            self.cache.trim_unused(limit, since)
+            self.cache.trim_unused(limit, since, asked=asked)
 
     def forget(self) -> None:
         """Remove the indexes of layers that the engine has no more, either."""
@@ -218,13 +218,13 @@ class Receiver:
         """Before this process ends: what is being read from the engine is given up, and nothing more is read."""
         self._warming.end()
 
-    def _spared(self) -> Set[str]:
-        """The layers that are awaited."""
-        with self._mutex:
-            return {layer for layers in self._awaited.values() for layer in layers}
-
     def _trim(self, limit: int) -> None:
-        self.cache.trim(limit if self.cache.free() > RESERVE else 0, self._spared())
+        self.cache.trim(limit if self.cache.free() > RESERVE else 0, self._awaited.layers())
+
+    def _is_over(self, diff_ids: List[str], limit: int) -> None:
+        """The layers of an image are not awaited any more, and give way as all others."""
+        self._awaited.is_over(archive.chain_id(diff_ids))
+        self._trim(limit)
 
     def _full(self, error: OSError) -> None:
         """Raises `AgentError` disk-full where that was the error; such a disk gets back what the cache takes."""
@@ -267,7 +267,7 @@ class Receiver:
         with contextlib.ExitStack() as opened:
             streams = opened.enter_context(unpack.streams(codec))
             self.cache.make()
-            self.cache.require(size - begin, self._spared())
+            self.cache.require(size - begin, self._awaited.layers())
             file, hashed = self.cache.open_part(layer, begin)
             with file:
 
@@ -291,7 +291,7 @@ class Receiver:
                     file.flush()
                     note({"at": size - decoder.left})
                     if decoder.left:  # others write, too
-                        self.cache.require(decoder.left, self._spared().union(bases))
+                        self.cache.require(decoder.left, self._awaited.layers().union(bases))
         if "sha256:" + hashed.hexdigest() != layer:
             raise recipe.BadRecipe("its bytes have another digest")
         self.cache.finish(layer, self.cache.part(layer))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from allfast.agent.layer_files import RESERVE
 from allfast.errors import RefusedError
 from allfast.remote.layers import Stock
 from allfast.text import megabytes
@@ -15,8 +16,6 @@ from allfast.text import megabytes
 CACHED, LOADED = 1.0, 2.1
 #: The same for each byte of a layer that the server pulls: what is fetched, and the files.
 PULLED = 1.5
-#: Bytes that stay free after a transfer; an engine with a full disk does not even start containers.
-RESERVE = 200 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class _Disk:
 
 
 _PRUNE = "make room on the server, for example with: docker image prune; docker builder prune"
-_STATE = "make room on that disk of the server (/var/lib/allfast, or the target's state_dir), or give it a larger one"
+_STATE = "make room on that disk of the server (the target's state_dir), or give it a larger one"
 
 
 class Room:

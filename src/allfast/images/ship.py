@@ -117,9 +117,9 @@ class Shipper:
         """
         with engine_errors(cargo.service):
             freight = look(cargo, self._server, self._local, self._platform)
-        self._tally.expect(freight.local.engine_id, self._room.promise(freight.missing))
-        if not freight.complete:  # what an earlier attempt has sent of it waits with it
+        if not freight.complete:  # what an earlier attempt has sent of it waits with it, also where there is no room
             self._server.cache.expect(list(freight.missing), chain_id(freight.local.diff_ids))
+        self._tally.expect(freight.local.engine_id, self._room.promise(freight.missing))
         if self._pulls is not None:
             self._pulls.begin(freight, self._platform, self._room)
         return freight

@@ -61,7 +61,7 @@ def begin(context: Context, to: Prepared, live: Prepared, share: int) -> Proof:
 def change_share(context: Context, canary: Release, live: Release, share: int) -> Release:
     """Give a canary that runs another share of the visitors; nobody who has it loses it by a higher one."""
     mine = _with(context, rollout.stored(context, canary.id), share)
-    interrupts.no_more(context.warn, "the share is being changed and recorded: a moment")
+    interrupts.no_more(context.warn, "the share is to be changed and recorded: a moment")
     with context.stage("switch") as words:
         canary_share.give_share(context, mine, live)
         words.append(f"{share} % of the visitors get {canary.id}")

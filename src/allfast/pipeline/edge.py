@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from allfast.agent.protocol import Kind
-from allfast.errors import RolloutError
+from allfast.errors import AllfastError
 from allfast.images.local_engine import LocalEngine
 from allfast.model.release import Assets, Release, ReleaseState
 from allfast.model.routing import Fragment, RouteSet, alias, digest_of, release_of, switch_content
 from allfast.model.server import Container
-from allfast.pipeline import foreign_images
+from allfast.pipeline import foreign_images, interrupts
 from allfast.pipeline.context import Context
 from allfast.pipeline.run import waiting
-from allfast.planning.to_send import PROXY
+from allfast.planning.to_send import THE_PROXY
 from allfast.proxy.caddy import published
 from allfast.proxy.canary import asking_for, canary_content, canary_line
 from allfast.proxy.change import is_as_composed
@@ -77,7 +77,7 @@ def _keep(context: Context, release: Release, service: str, container: str, asse
         if error.kind != Kind.NOT_FOUND:
             raise
         hint = f"correct [services.{service}] assets in allfast.toml, then deploy again"
-        raise RolloutError(f"{service}: its container has no {assets.path}", hint=hint) from error
+        raise AllfastError(f"{service}: its container has no {assets.path}, or is gone", hint=hint) from error
 
 
 def switch(context: Context, release: Release) -> None:
@@ -132,7 +132,7 @@ def listen(context: Context, release: Release) -> None:
     if change.kind != "start":
         with context.step("proxy image"):
             image = context.project.config.toml.proxy.image
-            foreign_images.bring(context, image, PROXY, LocalEngine.of_shell(), context.server.facts().platform)
+            foreign_images.bring(context, image, THE_PROXY, LocalEngine.of_shell(), context.server.facts().platform)
     holders = holders_of(context, [port for _, port in change.ports], release.id)
     with context.step("proxy", change=change.kind, reasons=list(change.reasons), apps=list(change.apps)):
         started = state.container
@@ -197,13 +197,20 @@ def close(context: Context, page: str, token: str) -> None:
     with context.step("close"):
         if part is not None:
             edge.apply(part, waiting(context))  # a configuration of an older allfast knows no page
+        _cannot_be_interrupted(context)
         edge.close(page, token)
 
 
 def open_again(context: Context) -> None:
     """End what `close` began."""
     with context.step("open"):
+        _cannot_be_interrupted(context)
         of(context).open()
+
+
+def _cannot_be_interrupted(context: Context) -> None:
+    """From here on, for what visitors get is told in the end."""
+    interrupts.no_more(context.warn, "visitors are being switched: a moment")
 
 
 def leave(context: Context) -> None:

@@ -10,7 +10,7 @@ from allfast.config.load import place
 from allfast.errors import ConfigError, RefusedError
 from allfast.model.release import Release
 from allfast.model.server import ServerFacts
-from allfast.pipeline import edge, interrupts, recover, run
+from allfast.pipeline import edge, recover, run
 from allfast.pipeline.beside import is_beside
 from allfast.pipeline.context import Context
 from allfast.proxy.rules import KEY
@@ -38,7 +38,6 @@ def maintenance(context: Context, *, on: bool, wait: bool) -> events.Result:
             context.note("it is open")
             return _result(context, live, on=on)
         with run.recorded(context, "maintenance", {"on": on}, live.id):
-            interrupts.no_more(context.warn, "visitors are being switched: a moment")
             if on:
                 _close(context, page)
             else:

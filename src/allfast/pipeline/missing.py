@@ -35,11 +35,11 @@ def _used_as_they_are(facts: Facts, local: LocalEngine) -> Iterator[tuple[str, L
 
 
 def _lacks(context: Context, name: str, image: LocalImage, local: LocalEngine) -> Missing:
-    lacking = image.diff_ids[context.server.layers(image.diff_ids) :]
-    stock = context.server.cache.stock(lacking)
+    absent = image.diff_ids[context.server.layers(image.diff_ids) :]
+    stock = context.server.cache.stock(absent)
     counted = local.counted_sizes(image)
     sizes = dict(zip(image.diff_ids, counted or shares(image), strict=True))
-    travelling = set(lacking) - stock.whole
+    travelling = set(absent) - stock.whole
     travelling -= set(to_warm({layer: sizes[layer] for layer in travelling}, stock))
-    layers = tuple((layer, sizes[layer]) for layer in dict.fromkeys(lacking) if layer in travelling)
+    layers = tuple((layer, sizes[layer]) for layer in dict.fromkeys(absent) if layer in travelling)
     return Missing(name, layers, len(image.diff_ids), shares=not counted)

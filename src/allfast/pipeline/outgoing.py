@@ -154,7 +154,10 @@ class Outgoing:
             yield freight.service, self._shipper.shared(freight) or self._shipper.load(freight, sent)
 
     def end(self) -> None:
-        """End what is being sent with the batch under way, and wait for that (layers.GRACE bounds it)."""
+        """End what is being sent with the batch under way, and wait for that.
+
+        For the server `layers.GRACE` at most; for the local engine until its next bytes come.
+        """
         self._stopped.set()
         if self._pool is not None:
             with uninterrupted(self._context.warn, "what is being sent is ended: a moment"):

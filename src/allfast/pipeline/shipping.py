@@ -13,7 +13,7 @@ from allfast.pipeline import foreign_images
 from allfast.pipeline.context import Context
 from allfast.pipeline.facts import Snapshot
 from allfast.pipeline.outgoing import Outgoing, owners, tag
-from allfast.planning.to_send import PROXY
+from allfast.planning.to_send import THE_PROXY
 from allfast.remote.server import ArrivedImage
 from allfast.text import megabytes
 
@@ -36,7 +36,7 @@ def ship(context: Context, snapshot: Snapshot, plan: Plan, outgoing: Outgoing, r
         _name(context, images, services, release)
         _record(context, snapshot, decided, images, outgoing.sent, release)
         if snapshot.facts.proxy_image and not plan.canary:
-            _bring(context, snapshot, snapshot.facts.proxy_image, PROXY)
+            _bring(context, snapshot, snapshot.facts.proxy_image, THE_PROXY)
     return {service.service: images[service.service] for service in services}
 
 

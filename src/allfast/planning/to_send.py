@@ -12,7 +12,8 @@ from allfast.model.reference import short
 from allfast.model.service import Method
 from allfast.planning.databases import makes_container
 
-PROXY = "the proxy"
+#: How the plan names whose image that is.
+THE_PROXY = "the proxy"
 
 
 def to_send(
@@ -81,7 +82,7 @@ def _used_as_they_are(
         if item is not None and item.service.image in absent:
             yield name, item.service.image
     if proxy in absent:
-        yield PROXY, proxy
+        yield THE_PROXY, proxy
 
 
 def _missing(facts: Facts, image: str) -> Missing | None:

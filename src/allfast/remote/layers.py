@@ -147,7 +147,7 @@ def _awaited(request: Callable[[], Any], go_on: GoOn) -> Any:
     def call() -> None:
         try:
             answer.set_result(request())
-        except AllfastError as error:
+        except BaseException as error:  # noqa: BLE001 - whoever waits is to hear of it
             answer.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()
@@ -218,7 +218,7 @@ class _Receiving:
     def _call(self, args: dict[str, Any]) -> None:
         try:
             self._answer = self._channel.call("receive_layer", args, note=self._note)
-        except AllfastError as error:
+        except BaseException as error:  # noqa: BLE001 - whoever waits is to hear of it
             self._error = error
         finally:
             self._done.set()

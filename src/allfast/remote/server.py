@@ -247,7 +247,8 @@ class Server(Looking):
         """Remove releases, file sets and records that neither those releases, the live one nor images at hand need.
 
         Of the layer cache, what was of use last stays, `layer_cache` bytes of it. Where something is `resumable`, what
-        the run that ends with this has used stays besides, for the next attempt; and all, where it has used nothing.
+        the run that ends with this has used stays besides, for the next attempt; and all, where it has used nothing and
+        has asked for no image's layers.
         """
         args = {"keep": list(keep), "layer_cache": layer_cache, "resumable": resumable}
         return dict(self._channel.call("prune", args))

@@ -111,6 +111,16 @@ def test_an_attempt_that_came_to_send_nothing_removes_nothing(dock: Dock) -> Non
     assert there(dock) == {name_of(OTHER), name_of(LARGE)}
 
 
+def test_an_attempt_that_asked_for_other_layers_leaves_no_more_than_the_cache_may_have(dock: Dock) -> None:
+    """It was refused, say, because what an attempt before it has left takes the room."""
+    cut(dock, LARGE)
+    age(dock, BEGAN - 100)
+    later = next_agent(dock)
+    later.receiver.expect([name_of(FIRST)], "chain")
+    later.receiver.trim(LIMIT, BEGAN)
+    assert there(dock) == {name_of(OTHER)}
+
+
 def test_the_next_good_end_bounds_what_was_left(dock: Dock) -> None:
     cut(dock, LARGE)
     dock.receiver._indexing.finish()

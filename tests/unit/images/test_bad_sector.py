@@ -16,6 +16,7 @@ import pytest
 from allfast.agent.answer import Answer
 from allfast.agent.engine import Engine
 from allfast.agent.layer_cache import LayerCache
+from allfast.agent.outlines import readable
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.receive import Receiver
 from allfast.images.sending import Fate
@@ -52,6 +53,12 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
     monkeypatch.setattr(os, "fdopen", lambda number, *rest: spoilt(fdopen(number, *rest)))
     monkeypatch.setattr(LayerCache, "_open", lambda cache, layer: spoilt(opened(cache, layer)))
     return bad.append
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_process_without_descriptors_or_memory_says_nothing_of_the_disk(number: int) -> None:
+    with pytest.raises(OSError, match="no more"), readable():
+        raise OSError(number, "no more")
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from allfast.agent.layer_files import RESERVE
 from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalImage
 from allfast.images.pulls import fitting
-from allfast.images.room import RESERVE, Room
+from allfast.images.room import Room
 from allfast.model.base import BaseImage
 
 MB = 1_000_000

@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 
 from allfast.agent.archive import Layer
+from allfast.agent.layer_files import RESERVE
 from allfast.errors import RefusedError
 from allfast.events import Event, ShipProgress
 from allfast.images import progress
 from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalImage
 from allfast.images.progress import Tally, Watch
-from allfast.images.room import RESERVE, Room
+from allfast.images.room import Room
 from allfast.remote.layers import Stock
 
 MB = 1_000_000
@@ -66,9 +67,7 @@ BOTH = "on the disk of Docker's images and allfast's layer cache: "
         pytest.param(
             209, 999, f"{ENGINE}the images need about 419.7 MB, 418.7 MB", "docker image prune", id="of images"
         ),
-        pytest.param(
-            999, 99, f"{STATE}the images need about 309.7 MB, 308.7 MB", "/var/lib/allfast", id="of the state"
-        ),
+        pytest.param(999, 99, f"{STATE}the images need about 309.7 MB, 308.7 MB", "state_dir", id="of the state"),
     ],
 )
 def test_each_disk_has_room_for_what_is_written_there(engine: int, state: int | None, words: str, step: str) -> None:

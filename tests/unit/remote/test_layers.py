@@ -135,3 +135,21 @@ def test_one_that_is_not_stopped_waits(channel: Channel, agent: Agent) -> None:
     assert ends(sending(channel, 1, go_on)) is None
     assert ends(lambda: LayerRequests(channel).warm(LAYER, go_on)) is None
     assert asked
+
+
+@pytest.mark.parametrize("what", ["warm", "receive"])
+def test_whatever_goes_wrong_with_the_answer_ends_the_wait(
+    what: str, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else could tell who waits."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError("an answer that is too large")
+
+    asking = LayerRequests(channel)
+    with monkeypatch.context() as patched, pytest.raises(MemoryError, match="too large"):
+        patched.setattr(channel, "call", fail)
+        if what == "warm":
+            asking.warm(LAYER, lambda: None)
+        else:
+            asking.receive(Arrival(LAYER, 10, 0, "zlib"), [], lambda _: None, lambda: None)
