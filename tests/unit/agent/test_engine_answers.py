@@ -107,8 +107,9 @@ def test_what_the_body_of_a_request_raises_stays_what_it_is(number: int, tmp_pat
     """It is read while it is sent, and not by the engine."""
 
     def body() -> Iterator[bytes]:
-        yield b"some of it"
-        raise OSError(number, os.strerror(number))
+        if number:  # at once: an engine that has had enough may end the connection before the next piece
+            raise OSError(number, os.strerror(number))
+        yield b""
 
     with (
         answering(tmp_path, sized(b"{}")) as client,
