@@ -9,9 +9,9 @@ import pytest
 
 from allfast.agent.engine import Engine
 from allfast.agent.layer_cache import LayerCache
+from allfast.agent.layer_files import RESERVE
 from allfast.errors import AllfastError, RefusedError, ShipError
 from allfast.images.cargo import Cargo
-from allfast.images.room import RESERVE
 from testbed.server import Server
 from testbed.trouble import full_disk
 from tests.contract.doors import Door, door, empty

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from allfast.agent.engine import Engine
+from allfast.agent.layer_files import RESERVE
 from allfast.errors import RefusedError
 from allfast.events import Event
 from allfast.images.cargo import Cargo
 from allfast.images.local_engine import LocalEngine, LocalImage
-from allfast.images.room import CACHED, LOADED, RESERVE
+from allfast.images.room import CACHED, LOADED
 from allfast.images.ship import Shipper
 from tests.unit.images.harbour import Harbour, freight, name_of
 
