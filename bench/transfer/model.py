@@ -57,7 +57,7 @@ class Trip:
 
     `size` is about that of the image in bytes, without the base of a made one; `small` ones, under 300 MB in all, are
     measured on all lines by all ways. `real` is a build of the example's web, others are made of as many bytes as are
-    wanted. It is made by the `ways`. Where `first` is a title, (c)'s `prepare` is told as a work of its own.
+    wanted. It is made by the `ways`. (c)'s `prepare` is told as the work `first`, where there is one.
     `elsewhere`: what this laptop remembers of it is lost before the works, as if another one had sent it.
     """
 
@@ -70,13 +70,13 @@ class Trip:
     runs: int = RUNS
     real: bool = False
     ways: tuple[str, ...] = tuple(WAYS)
-    first: str = ""
+    first: Work | None = None
     elsewhere: bool = False
 
     @property
     def told(self) -> tuple[Work, ...]:
         """The works, and before them what is told of `prepare`."""
-        return (*((Work(f"{self.name}-first", self.first, self.prepare),) if self.first else ()), *self.works)
+        return self.works if self.first is None else (self.first, *self.works)
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ TRIPS = (
         "base",
         small=False,
         runs=1,
-        first="ten times the mixed files: first deploy",
+        first=Work("large-first", "ten times the mixed files: first deploy", "base"),
     ),
     _above("above", 500 * MB, "an app of 20 MB above made files of mixed sizes, one file of the app changed"),
     _above("above-large", 5000 * MB, "the same app above ten times the files, the same change"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from allfast.text import megabytes, seconds, table
 from bench.transfer import document, images, ways
 from bench.transfer.bed import Bed, bed
-from bench.transfer.model import TRIPS, UNSHAPED, WAYS, Leg, Sample, Trip, legs, scale_for, scaled
+from bench.transfer.model import TRIPS, UNSHAPED, WAYS, Leg, Line, Sample, Trip, Work, legs, scale_for, scaled
 from bench.transfer.prepared import Prepared
 from bench.transfer.results import FOLDER, Figures, Kept, about, kept
 from bench.transfer.targets import targets
@@ -103,8 +103,7 @@ def _go(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], re
         for work in leg.trip.works:
             machine.cool()
             sample = ways.way(leg.way).bring(journey, work.version)
-            print(f"  {leg.line.name:18} {leg.way:9} {work.name:11} {_told(sample)}", flush=True)
-            results.add(work.name, leg.way, leg.line.name, sample)
+            _note(results, work, leg.way, leg.line, sample)
 
 
 def _make_ready(
@@ -126,10 +125,14 @@ def _make_ready(
 def _prepare(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], results: Kept) -> None:
     with ways.journey(machine, source, built, leg.way) as journey:
         sample = ways.way(leg.way).prepare(journey, leg.trip.prepare)
-    first = next((work for work in leg.trip.told if work not in leg.trip.works), None)
+    first = leg.trip.first
     if first and sample and (first.name, leg.way, UNSHAPED.name) not in results.samples:
-        print(f"  {UNSHAPED.name:18} {leg.way:9} {first.name:11} {_told(sample)}", flush=True)
-        results.add(first.name, leg.way, UNSHAPED.name, sample)
+        _note(results, first, leg.way, UNSHAPED, sample)
+
+
+def _note(results: Kept, work: Work, way: str, line: Line, sample: Sample) -> None:
+    print(f"  {line.name:18} {way:9} {work.name:11} {_told(sample)}", flush=True)
+    results.add(work.name, way, line.name, sample)
 
 
 def _told(sample: Sample) -> str:

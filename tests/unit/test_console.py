@@ -6,7 +6,7 @@ import io
 import json
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allfast.console import JsonConsole, TextConsole, print_failure
-from allfast.events import BasePulled, BuildStep, Failed, Note, Result, ShipProgress, StageBegan, StageEnded
+from allfast.events import BasePulled, BuildStep, Event, Failed, Note, Result, ShipProgress, StageBegan, StageEnded
 from allfast.redact import Redactor
 from allfast.text import printable
 
@@ -62,16 +62,25 @@ def test_a_step_that_bears_its_number_gets_no_other(shown: TextConsole, name: st
     assert line(shown) == "build: web [3/9] [auth] library/x:pull token"
 
 
-def test_a_log_hears_of_a_long_shipment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[float, Event], list[str]]:
+    """Without a terminal: gives the lines that an event of that second brings."""
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     now = 100.0
     console = TextConsole(Redactor(), color=False, clock=lambda: now)
 
-    def told(second: float, sent: int) -> list[str]:
+    def told(second: float, event: Event) -> list[str]:
         nonlocal now
         now = 100.0 + second
-        console.emit(ShipProgress("web", sent, 40_000_000, second))
+        console.emit(event)
         return capsys.readouterr().out.splitlines()
+
+    return told
+
+
+def test_a_log_hears_of_a_long_shipment(logged: Callable[[float, Event], list[str]]) -> None:
+    def told(second: float, sent: int) -> list[str]:
+        return logged(second, ShipProgress("web", sent, 40_000_000, second))
 
     assert told(0, 0) == told(14.9, 14_000_000) == []
     assert told(15, 15_000_000) == ["ship      web: 15.0 MB of 40.0 MB, 1.0 MB/s, 25 s left"]
@@ -158,24 +167,14 @@ def test_a_pull_that_is_waited_for_no_more_is_not_shown_beside_what_is_sent(
     assert "pull" not in line(shown)
 
 
-def test_a_log_hears_of_a_long_pull(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    now = 100.0
-    console = TextConsole(Redactor(), color=False, clock=lambda: now)
-
-    def told(second: float, event: BasePulled) -> list[str]:
-        nonlocal now
-        now = 100.0 + second
-        console.emit(event)
-        return capsys.readouterr().out.splitlines()
-
-    assert told(0, WAITED) == told(14.9, WAITED) == []
-    assert told(15, WAITED) == ["pull      python@sha256:111111111111: 40.0 MB to go, 2.0 MB/s, 20 s left"]
-    assert told(29, WAITED) == []
-    assert told(30, BasePulled(BASE, "done", 40_000_000)) == [
+def test_a_log_hears_of_a_long_pull(logged: Callable[[float, Event], list[str]]) -> None:
+    assert logged(0, WAITED) == logged(14.9, WAITED) == []
+    assert logged(15, WAITED) == ["pull      python@sha256:111111111111: 40.0 MB to go, 2.0 MB/s, 20 s left"]
+    assert logged(29, WAITED) == []
+    assert logged(30, BasePulled(BASE, "done", 40_000_000)) == [
         "pull      the server has pulled python@sha256:111111111111: 40.0 MB not sent"
     ]
-    assert told(40, WAITED) == told(54, WAITED) == [], "another pull, which may be soon done"
+    assert logged(40, WAITED) == logged(54, WAITED) == [], "another pull, which may be soon done"
 
 
 def test_what_is_sent_stays_shown_when_the_builds_are_done(shown: TextConsole) -> None:

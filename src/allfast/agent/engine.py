@@ -24,6 +24,10 @@ NEWEST_API = (1, 47)
 MAX_ANSWER = 64 * 1024 * 1024
 
 
+#: The next step where a server's engine has refused something.
+LOOK_AT_ENGINE = "look at the server: docker info; journalctl -u docker"
+
+
 class EngineError(Exception):
     """The engine refused: `status` is the HTTP status, `message` the engine's own words."""
 
@@ -157,7 +161,10 @@ class Engine:
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
-            raise EngineUnreachable(f"{self.path}: {error or type(error).__name__}") from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> EngineUnreachable:
+        return EngineUnreachable(f"{self.path}: {error or type(error).__name__}")
 
     def _versioned(self, path: str) -> str:
         return f"/v{self.api()}{path}"
@@ -179,7 +186,7 @@ class Engine:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if connection is not kept or isinstance(error, socket.timeout):
-                    raise EngineUnreachable(f"{self.path}: {error or type(error).__name__}") from error
+                    raise self._unreachable(error) from error
                 continue
             self._keep(connection, response)
             return response.status, answer

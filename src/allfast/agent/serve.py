@@ -14,7 +14,7 @@ import traceback
 from typing import IO, Any, Callable, Dict, List, Optional
 
 from allfast.agent import docker, messages, protocol, relay, session, state
-from allfast.agent.engine import EngineError, EngineUnreachable
+from allfast.agent.engine import LOOK_AT_ENGINE, EngineError, EngineUnreachable
 from allfast.agent.guard import Guard
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import REST, Context, answer
@@ -227,8 +227,8 @@ def _reported(error: Exception) -> AgentError:
     if isinstance(error, AgentError):
         return error
     if isinstance(error, EngineError):
-        hint = "look at the server: docker info; journalctl -u docker"
-        return AgentError(Kind.ENGINE, f"the engine refused ({error.status}): {error.message}", hint, error.status)
+        text = f"the engine refused ({error.status}): {error.message}"
+        return AgentError(Kind.ENGINE, text, LOOK_AT_ENGINE, error.status)
     if isinstance(error, EngineUnreachable):
         return AgentError(
             Kind.DOCKER_SILENT, f"the engine went away: {error}", "systemctl status docker, on the server"

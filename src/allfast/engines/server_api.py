@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from allfast.agent.engine import Engine, EngineError, EngineUnreachable
+from allfast.agent.engine import LOOK_AT_ENGINE, Engine, EngineError, EngineUnreachable
 from allfast.errors import RemoteError, RolloutError
 
 
@@ -36,7 +36,7 @@ class ServerApi:
         try:
             yield
         except EngineError as error:
-            hint = "look at the server: docker info; journalctl -u docker"
+            hint = LOOK_AT_ENGINE
             raise RolloutError(f"the server's engine refused: {error.message}", hint=hint) from error
         except EngineUnreachable as error:
             self._check()

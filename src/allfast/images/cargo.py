@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from allfast.agent.engine import Engine, EngineError, EngineUnreachable
+from allfast.agent.engine import LOOK_AT_ENGINE, Engine, EngineError, EngineUnreachable
 from allfast.agent.protocol import Kind
 from allfast.errors import RefusedError, ShipError
 from allfast.images.local_engine import LocalEngine, LocalImage
@@ -112,7 +112,7 @@ def engine_errors(service: str) -> Iterator[None]:
     except EngineError as error:
         raise ShipError(
             f"the server's engine refused at the image of {service}: {error.message}",
-            hint="look at the server: docker info; journalctl -u docker",
+            hint=LOOK_AT_ENGINE,
         ) from error
 
 
