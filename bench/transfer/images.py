@@ -40,44 +40,17 @@ services:
 NODE_WAITS = ["node", "-e", "setInterval(() => {}, 1e9)"]
 PYTHON_WAITS = ["python3", "-c", "import time; time.sleep(1e9)"]
 
-ABOVE = """\
-FROM python:3.13-slim AS made
-COPY make_files.py /
-RUN python3 /make_files.py mixed {bytes} /data
-FROM python:3.13-slim AS changed
-COPY make_files.py /
-RUN python3 /make_files.py mixed 20000000 /app
-COPY change.txt /
-RUN python3 /make_files.py change 1 /app "$(cat /change.txt)"
-FROM python:3.13-slim
-COPY --from=made /data /data
-COPY --from=changed /app /app
-"""
-#: Trip -> its Dockerfile; BYTES are those of its made files.
-DOCKERFILES = {
+#: Trip -> the layers of a made image, each by what `make_files.py` is asked for, one after the other. Only the last layer
+#: differs from version to version.
+MIXED = (("mixed {bytes} /data", "change 1 /data '{text}'"),)
+ABOVE = (("mixed {bytes} /data",), ("mixed 20000000 /app", "change 1 /app '{text}'"))
+LAYERS = {
+    "files": (("small {small} /data", "change 10 /data '{text}'"),),
+    "mixed": MIXED,
+    "large": MIXED,
+    "python": (("packages {packages} /opt/venv",), ("mixed {app} /app", "change 1 /app '{text}'")),
     "above": ABOVE,
     "above-large": ABOVE,
-    "": """\
-FROM python:3.13-slim AS made
-COPY make_files.py /
-RUN python3 /make_files.py {kind} {bytes} /data
-FROM made AS changed
-COPY change.txt /
-RUN python3 /make_files.py change {count} /data "$(cat /change.txt)"
-FROM python:3.13-slim
-COPY --from=changed /data /data
-""",
-    "python": """\
-FROM python:3.13-slim AS made
-COPY make_files.py /
-RUN python3 /make_files.py packages {packages} /packages && python3 /make_files.py mixed {app} /app
-FROM made AS changed
-COPY change.txt /
-RUN python3 /make_files.py change 1 /app "$(cat /change.txt)"
-FROM python:3.13-slim
-COPY --from=made /packages /opt/venv
-COPY --from=changed /app /app
-""",
 }
 
 #: The web's trips whose Dockerfile copies all that was built at once.
@@ -113,17 +86,18 @@ def _write_made(source: Source, trip: Trip, version: str) -> None:
     image = source.path / "image"
     image.mkdir(exist_ok=True)
     shutil.copy(RECIPES / "make_files.py", image)
-    # A tar has a header of 512 bytes for each file, and rounds bodies up: that much less is content
-    small = trip.name == "files"
     values = {
-        "kind": "small" if small else "mixed",
-        "bytes": int(trip.size * 0.44) if small else trip.size,
-        "count": 10 if small else 1,
+        "bytes": trip.size,
+        # A tar has a header of 512 bytes for each file, and rounds bodies up: that much less is content
+        "small": int(trip.size * 0.44),
         "packages": int(trip.size * 0.8),
         "app": int(trip.size * 0.12),
+        "text": f"this is {version}",
     }
-    source.write("image/Dockerfile", DOCKERFILES.get(trip.name, DOCKERFILES[""]).format(**values))
-    source.write("image/change.txt", f"this is {version}\n")
+    lines = ["FROM python:3.13-slim", "COPY make_files.py /"]
+    for parts in LAYERS[trip.name]:
+        lines.append("RUN " + " && ".join(f"python3 -B /make_files.py {part.format(**values)}" for part in parts))
+    source.write("image/Dockerfile", "\n".join(lines) + "\n")
 
 
 def _write_web(source: Source, trip: Trip, version: str) -> None:

@@ -3,7 +3,7 @@
     python3 make_files.py KIND BYTES FOLDER      KIND: mixed | small | packages
     python3 make_files.py change COUNT FOLDER TEXT
 
-About a third of the bytes are text, which compresses, and the rest are random, as weights and archives are. `change`
+About a seventh of the bytes are text, which compresses, and the rest are random, as weights and archives are. `change`
 puts TEXT before what COUNT files have, which lie far apart, and gives all of them other times, as a rebuild does.
 """
 
@@ -15,7 +15,9 @@ import sys
 import zlib
 from pathlib import Path
 
-WORDS = [bytes(random.Random(n).choices(b"abcdefghijklmnopqrstuvwxyz", k=2 + n % 9)) for n in range(4000)]
+WORDS = [bytes(random.Random(n).choices(b"abcdefghijklmnopqrstuvwxyz", k=2 + n % 9)) for n in range(4096)]
+#: Two random bytes -> a word.
+PICKED = WORDS * 16
 SIZES = {
     "mixed": (700, 4_000, 4_000, 60_000, 300_000, 2_000_000, 25_000_000),
     "packages": (300, 1_500, 6_000, 12_000, 40_000, 900_000),
@@ -28,7 +30,8 @@ IN_A_FOLDER = 200
 def content(source: random.Random, size: int) -> bytes:
     """`size` bytes of text or of noise."""
     if size < 50_000 or source.random() < 0.15:
-        return b" ".join(source.choices(WORDS, k=size // 4 + 1))[:size]
+        picks = memoryview(source.randbytes(size // 4 * 2 + 2)).cast("H")
+        return b" ".join(map(PICKED.__getitem__, picks))[:size]
     return source.randbytes(size)
 
 
