@@ -85,12 +85,6 @@ class Bed:
         """The line is like that from now on."""
         self.link.rate, self.link.delay = line.rate, line.delay
 
-    def reset(self) -> None:
-        """The server as new, and a laptop that has sent nothing yet; its images stay."""
-        self.server.reset()
-        self.forget_sent()
-        shutil.rmtree(self.registry_data, ignore_errors=True)
-
     def forget_sent(self) -> None:
         """A laptop that has not sent what the server has."""
         shutil.rmtree(self.cache, ignore_errors=True)
@@ -99,14 +93,10 @@ class Bed:
         """What the server has lies on its disk and not in its memory, as of the day before."""
         self.server.exec(["python3", "-c", COOL], timeout=300)
 
-    def forget_cache(self) -> None:
-        """Remove what the builds have left on the laptop besides their images."""
-        self.laptop.exec(["docker", "builder", "prune", "--all", "--force"])
-
     def forget_builds(self) -> None:
-        """Remove the images that were built, too."""
+        """Remove from the laptop all that was built."""
         self.laptop.exec(["docker", "image", "prune", "--all", "--force"])
-        self.forget_cache()
+        self.laptop.exec(["docker", "builder", "prune", "--all", "--force"])
         load_bases(self.laptop)
 
     @contextmanager

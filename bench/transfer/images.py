@@ -40,17 +40,13 @@ services:
 NODE_WAITS = ["node", "-e", "setInterval(() => {}, 1e9)"]
 PYTHON_WAITS = ["python3", "-c", "import time; time.sleep(1e9)"]
 
-#: Trip -> the layers of a made image, each by what `make_files.py` is asked for, one after the other. Only the last layer
-#: differs from version to version.
-MIXED = (("mixed {bytes} /data", "change 1 /data '{text}'"),)
-ABOVE = (("mixed {bytes} /data",), ("mixed 20000000 /app", "change 1 /app '{text}'"))
+#: Trip -> the layers of a made image, one after the other: what `make_files.py` is asked for in each.
+MIXED = (("mixed {bytes} /data", "change 1 /data '{changed}'"), ("mixed 20000000 /app", "change 1 /app '{above}'"))
 LAYERS = {
-    "files": (("small {small} /data", "change 10 /data '{text}'"),),
+    "python": (("packages {packages} /opt/venv",), ("mixed {app} /app", "change 1 /app '{changed}'")),
     "mixed": MIXED,
     "large": MIXED,
-    "python": (("packages {packages} /opt/venv",), ("mixed {app} /app", "change 1 /app '{text}'")),
-    "above": ABOVE,
-    "above-large": ABOVE,
+    "files": (("small {small} /data", "change 10 /data '{changed}'"),),
 }
 
 #: The web's trips whose Dockerfile copies all that was built at once.
@@ -92,11 +88,14 @@ def _write_made(source: Source, trip: Trip, version: str) -> None:
         "small": int(trip.size * 0.44),
         "packages": int(trip.size * 0.8),
         "app": int(trip.size * 0.12),
-        "text": f"this is {version}",
+        # What is above is as it was after the change below it
+        "changed": version if version == "changed" else "base",
+        "above": trip.versions[-2] if version == "changed" else version,
     }
-    lines = ["FROM python:3.13-slim", "COPY make_files.py /"]
-    for parts in LAYERS[trip.name]:
-        lines.append("RUN " + " && ".join(f"python3 -B /make_files.py {part.format(**values)}" for part in parts))
+    layers = (
+        " && ".join(f"python3 -B /make_files.py {part.format(**values)}" for part in one) for one in LAYERS[trip.name]
+    )
+    lines = ("FROM python:3.13-slim", "COPY make_files.py /", *(f"RUN {layer}" for layer in layers))
     source.write("image/Dockerfile", "\n".join(lines) + "\n")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 MB = 1_000_000
@@ -30,9 +30,6 @@ LINES = (
     Line("20 Mbit/s", 20e6),
     Line("20 Mbit/s, 40 ms", 20e6, 0.04),
 )
-#: The pair of a big image that is measured all the same, to see whether the rule of computed cells holds for it.
-CHECKED = ("mixed", LINES[1])
-
 SAVE, REGISTRY, ALLFAST = "save", "registry", "allfast"
 #: Way -> what it is, in words.
 WAYS: Mapping[str, str] = {
@@ -42,22 +39,27 @@ WAYS: Mapping[str, str] = {
 }
 
 
+#: The state that first deploys begin with.
+NEW = "new"
+
+
 @dataclass(frozen=True)
 class Work:
-    """Bring `version` of an image to a server that has the versions before it."""
+    """Bring the `versions` of an image, one after the other, to a server that has those before: a sample each."""
 
     name: str
     title: str
-    version: str
+    versions: tuple[str, ...]
+    ways: tuple[str, ...] = tuple(WAYS)
 
 
 @dataclass(frozen=True)
 class Trip:
     """Works that follow one another on a new server; `prepare` is brought first and not measured.
 
-    `size` is about that of the image in bytes, without the base of a made one; `small` ones, under 300 MB in all, are
-    measured on all lines by all ways. `real` is a build of the example's web, others are made of as many bytes as are
-    wanted. It is made by the `ways`. (c)'s `prepare` is told as the work `first`, where there is one.
+    `size` is about that of the image in bytes, without the base of a made one. `shaped` are the ways that are measured
+    on all lines: of images under 300 MB in all, all of them. `real` is a build of the example's web, others are made of
+    as many bytes as are wanted. What is measured of `prepare` all the same is told as the work `first`.
     `elsewhere`: what this laptop remembers of it is lost before the works, as if another one had sent it.
     """
 
@@ -66,12 +68,16 @@ class Trip:
     size: int
     works: tuple[Work, ...]
     prepare: str = ""
-    small: bool = True
+    shaped: tuple[str, ...] = (ALLFAST,)
     runs: int = RUNS
     real: bool = False
-    ways: tuple[str, ...] = tuple(WAYS)
     first: Work | None = None
     elsewhere: bool = False
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways that do any of the works."""
+        return tuple(way for way in WAYS if any(way in work.ways for work in self.works))
 
     @property
     def told(self) -> tuple[Work, ...]:
@@ -81,17 +87,17 @@ class Trip:
     @property
     def versions(self) -> tuple[str, ...]:
         """All versions of the image, in the order in which they are built."""
-        return tuple(dict.fromkeys((self.prepare or self.works[0].version, *(work.version for work in self.works))))
+        prepared = (self.prepare,) if self.prepare else ()
+        return tuple(dict.fromkeys((*prepared, *(version for work in self.works for version in work.versions))))
 
 
-def _changed(name: str, title: str) -> tuple[Work, ...]:
-    return (Work(name, title, "changed"),)
+def _changed(name: str, title: str, ways: tuple[str, ...] = tuple(WAYS)) -> Work:
+    return Work(name, title, ("changed",), ways)
 
 
-def _above(name: str, size: int, title: str) -> Trip:
-    """How the time grows where the changed layer does not: asked of allfast alone."""
-    works = _changed(name, title)
-    return Trip(name, title, size, works, "base", small=False, ways=(ALLFAST,))
+def _above(name: str, title: str) -> Work:
+    """How the time grows where the changed layer does not: of allfast alone, and so often that it has a median."""
+    return Work(name, title, ("above 1", "above 2", "above 3"), (ALLFAST,))
 
 
 TRIPS = (
@@ -100,68 +106,72 @@ TRIPS = (
         "the example's web, a real Next.js build",
         220 * MB,
         (
-            Work("first", "web: first deploy", "base"),
-            Work("same", "web: the same again", "base"),
-            Work("line", "web: one line changed", "line"),
-            Work("dependency", "web: a dependency added", "dependency"),
+            Work("first", "web: first deploy", ("base",)),
+            Work("same", "web: the same again", ("base",)),
+            Work("line", "web: one line changed", ("line",)),
+            Work("dependency", "web: a dependency added", ("dependency",)),
         ),
+        shaped=tuple(WAYS),
         real=True,
     ),
     Trip(
         "usual",
         "the same web with all that Next.js's `standalone` output has in one layer, as most Dockerfiles do it",
         220 * MB,
-        (Work("usual", "web in one layer: one line changed", "line"),),
+        (Work("usual", "web in one layer: one line changed", ("line",)),),
         "base",
+        shaped=(REGISTRY, ALLFAST),
         real=True,
     ),
     Trip(
         "other",
         "the same from a laptop that has not sent the version before",
         220 * MB,
-        (Work("other", "web in one layer: one line changed, from another laptop", "line"),),
+        (Work("other", "web in one layer: one line changed, from another laptop", ("line",), (ALLFAST,)),),
         "base",
         real=True,
-        ways=(ALLFAST,),
         elsewhere=True,
-    ),
-    Trip(
-        "files",
-        "100,000 small files in one layer, ten changed",
-        290 * MB,  # and 130 MB of its base
-        _changed("files", "100,000 files, ten changed"),
-        "base",
-        small=False,
-    ),
-    Trip(
-        "mixed",
-        "made files of mixed sizes in one layer, one changed",
-        500 * MB,
-        _changed("mixed", "mixed files, one changed"),
-        "base",
-        small=False,
     ),
     Trip(
         "python",
         "a Python image: packages, and an app with a model; one file of the app changed",
         1500 * MB,
-        _changed("python", "Python, one file changed"),
+        (_changed("python", "Python, one file changed"),),
         "base",
-        small=False,
+    ),
+    Trip(
+        "mixed",
+        "made files of mixed sizes in one layer, one changed; and an app of 20 MB above them",
+        500 * MB,
+        (
+            _above("above", "an app of 20 MB above made files of mixed sizes, one file of the app changed"),
+            _changed("mixed", "mixed files, one changed", (ALLFAST,)),
+        ),
+        "base",
     ),
     Trip(
         "large",
-        "made files of mixed sizes in one layer, one changed, ten times as many",
+        "the same with ten times as many files below the app",
         5000 * MB,
-        _changed("large", "ten times the mixed files, one changed"),
+        (
+            _above("above-large", "the same app above ten times the files, the same change"),
+            _changed("large", "ten times the mixed files, one changed"),
+        ),
         "base",
-        small=False,
         runs=1,
-        first=Work("large-first", "ten times the mixed files: first deploy", "base"),
+        first=Work("large-first", "ten times the mixed files: first deploy", ("base",), (REGISTRY, ALLFAST)),
     ),
-    _above("above", 500 * MB, "an app of 20 MB above made files of mixed sizes, one file of the app changed"),
-    _above("above-large", 5000 * MB, "the same app above ten times the files, the same change"),
+    # The last one: what so many files leave slows what follows
+    Trip(
+        "files",
+        "100,000 small files in one layer, ten changed",
+        290 * MB,  # and 130 MB of its base
+        (_changed("files", "100,000 files, ten changed"),),
+        "base",
+    ),
 )
+#: The pair of a big image that is measured all the same, to see whether the rule of computed cells holds for it.
+CHECKED = ("python", REGISTRY, LINES[1])
 
 
 @dataclass(frozen=True)
@@ -203,33 +213,52 @@ class Leg:
     way: str
     run: int
 
+    @property
+    def works(self) -> tuple[Work, ...]:
+        """Those that its way does."""
+        return tuple(work for work in self.trip.works if self.way in work.ways)
+
+    @property
+    def begins(self) -> str:
+        """The state that it begins with: a new one, or the way by which the version before was brought.
+
+        Where `docker load` finds an image, it does not matter how that came.
+        """
+        return NEW if not self.trip.prepare else REGISTRY if self.way == SAVE else self.way
+
 
 #: (work, way, line) -> the samples of its runs.
 Samples = Mapping[tuple[str, str, str], Sequence[Sample]]
 
 
-def legs(trips: Sequence[Trip], samples: Samples) -> Iterator[Leg]:
-    """What is still to be measured, in an order in which the ways of one pair follow each other.
+def legs(trips: Sequence[Trip], samples: Samples, ways: Collection[str] = WAYS) -> Iterator[Leg]:
+    """What is still to be measured of these ways, in an order in which the ways of one pair follow each other.
 
     `samples` may grow while this runs: whether allfast is measured on a line is decided by what it took without one.
     """
     for trip in trips:
         for line in LINES:
             for run in range(trip.runs if line == UNSHAPED else 1):
-                for way in trip.ways:
-                    taken = min(len(samples.get((work.name, way, line.name), ())) for work in trip.works)
-                    if taken <= run and _measured(trip, line, way, samples):
-                        yield Leg(trip, line, way, run)
+                for way in (one for one in trip.ways if one in ways):
+                    leg = Leg(trip, line, way, run)
+                    if _taken(leg, samples) <= run and _measured(leg, samples):
+                        yield leg
 
 
-def _measured(trip: Trip, line: Line, way: str, samples: Samples) -> bool:
+def _taken(leg: Leg, samples: Samples) -> int:
+    """How many runs were."""
+    return min(len(samples.get((one.name, leg.way, leg.line.name), ())) // len(one.versions) for one in leg.works)
+
+
+def _measured(leg: Leg, samples: Samples) -> bool:
     """Is it measured, not computed?"""
-    if line == UNSHAPED or line.rate is None:
+    line, way = leg.line, leg.way
+    if line.rate is None:
         return True
-    if way != ALLFAST:
-        return trip.small or (trip.name, line) == CHECKED
-    known = [samples.get((work.name, way, UNSHAPED.name), ()) for work in trip.works]
-    return all(sample.wire * 8 / line.rate <= LONGEST for runs in known for sample in runs)
+    if way not in leg.trip.shaped:
+        return (leg.trip.name, way, line) == CHECKED
+    known = [samples.get((work.name, way, UNSHAPED.name), ()) for work in leg.works]
+    return way != ALLFAST or all(sample.wire * 8 / line.rate <= LONGEST for runs in known for sample in runs)
 
 
 def computed(unshaped: Sample, line: Line) -> float:

@@ -1,4 +1,4 @@
-"""The state that a trip begins with, made once a way and brought back before each leg: cheaper than made anew."""
+"""States that legs begin with, made once and brought back before each of them: cheaper than made anew."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ if [ -d /var/lib/allfast ]; then cp -a /var/lib/allfast {FOLDER}/$1/lib; fi
 if [ -d /root/.cache ]; then cp -a /root/.cache {FOLDER}/$1/home; fi
 sync
 """
-#: What was there goes aside, and of it only what is big is removed at once: for minutes after it has lost many files
-#: ext4 is slow to make new ones (it passes over each inode that was freed a moment ago), which would be measured next.
+#: What was there goes aside, and of it only what is big is removed before the bench ends: for minutes after it has lost
+#: many files ext4 is slow to make new ones (it passes over each inode that was freed a moment ago), which would be
+#: measured next.
 BRING_BACK = f"""\
 set -euo pipefail
 cd /var/lib/docker
@@ -36,47 +37,48 @@ cp -a {FOLDER}/$1/lib/. /var/lib
 cp -a {FOLDER}/$1/home/. /root
 sync
 """
+FORGET = f"find {FOLDER}/$1 -type f -size +256k -delete"
 SECONDS = 300
 
 
 class Prepared:
-    """The prepared states of one trip, a way each: the server, what allfast remembers on the laptop, the registry."""
+    """Kept states, by name: the server, what allfast remembers on the laptop, the registry."""
 
     def __init__(self, bed: Bed) -> None:
         self.bed = bed
         self.folder = bed.folder / "prepared"
-        self.ways: set[str] = set()
+        self.names: set[str] = set()
 
-    def keep(self, way: str) -> None:
-        """The state at hand is what each leg of this way begins with."""
-        self._with_the_engine_stopped(KEEP, way)
+    def keep(self, name: str) -> None:
+        """The state at hand can be brought back by this name from now on."""
+        self._with_the_engine_stopped(KEEP, name)
         for folder in self._on_the_laptop():
             if folder.exists():
-                shutil.copytree(folder, self.folder / way / folder.name)
-        self.ways.add(way)
+                shutil.copytree(folder, self.folder / name / folder.name)
+        self.names.add(name)
 
-    def bring_back(self, way: str) -> None:
+    def bring_back(self, name: str) -> None:
         """Begin with it: the server's containers run, as after a reboot."""
         self.bed.server.reset(keep_images=True)
-        self._with_the_engine_stopped(BRING_BACK, way)
+        self._with_the_engine_stopped(BRING_BACK, name)
         for folder in self._on_the_laptop():
             shutil.rmtree(folder, ignore_errors=True)
-            if (kept := self.folder / way / folder.name).exists():
+            if (kept := self.folder / name / folder.name).exists():
                 shutil.copytree(kept, folder)
 
-    def forget(self) -> None:
-        """Give the room back."""
-        self.bed.server.exec(["rm", "-rf", FOLDER], timeout=SECONDS)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.ways.clear()
+    def forget(self, name: str) -> None:
+        """Give the room back, small files apart."""
+        self.bed.server.exec(["bash", "-c", FORGET, "bash", name], timeout=SECONDS)
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.names.remove(name)
 
     def _on_the_laptop(self) -> tuple[Path, ...]:
         return (self.bed.cache, self.bed.registry_data)
 
-    def _with_the_engine_stopped(self, script: str, way: str) -> None:
+    def _with_the_engine_stopped(self, script: str, name: str) -> None:
         server = self.bed.server
         server.stop_dockerd()
-        server.exec(["bash", "-c", script, "bash", way], timeout=SECONDS)
+        server.exec(["bash", "-c", script, "bash", name], timeout=SECONDS)
         server.start_dockerd()
         wait_until(self._healthy, f"the containers of {server.name}", SECONDS)
 

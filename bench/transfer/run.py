@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from allfast.text import megabytes, seconds, table
 from bench.transfer import document, images, ways
 from bench.transfer.bed import Bed, bed
-from bench.transfer.model import TRIPS, UNSHAPED, WAYS, Leg, Line, Sample, Trip, Work, legs, scale_for, scaled
+from bench.transfer.model import NEW, TRIPS, UNSHAPED, WAYS, Leg, Line, Sample, Trip, Work, legs, scale_for, scaled
 from bench.transfer.prepared import Prepared
 from bench.transfer.results import FOLDER, Figures, Kept, about, kept
 from bench.transfer.targets import targets
@@ -35,15 +34,34 @@ class Options:
     ways: tuple[str, ...] = tuple(WAYS)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be measured until `end` (of the monotonic clock), and what was."""
+
+    trips: Sequence[Trip]
+    ways: tuple[str, ...]
+    results: Kept
+    end: float
+
+    def legs(self, trip: Trip) -> Iterator[Leg]:
+        """What is still to be measured of it."""
+        return legs([trip], self.results.samples, self.ways)
+
+    @property
+    def is_over(self) -> bool:
+        """The time is."""
+        return time.monotonic() > self.end
+
+
 def measure(names: Sequence[str], options: Options) -> None:
     """Measure these trips, print the targets and write docs/bench.md; with a scale of one's own, below .bench/."""
     end = time.monotonic() + 60 * options.minutes
     scale = options.scale or _asked_for_room()
     trips = [scaled(trip, scale) for trip in TRIPS]
     results = kept(about(scale), fresh=options.fresh)
-    chosen = [trip for trip in trips if trip.name in names]
-    _run([dataclasses.replace(t, ways=tuple(w for w in t.ways if w in options.ways)) for t in chosen], results, end)
-    _tell(results, sum(1 for _ in legs(chosen, results.samples)))
+    wanted = Wanted([trip for trip in trips if trip.name in names], options.ways, results, end)
+    _run(wanted)
+    _tell(results, sum(1 for trip in wanted.trips for _ in wanted.legs(trip)))
     files = document.write(FOLDER if options.scale else DOCS, results, trips)
     print(f"written: {', '.join(str(file.relative_to(CHECKOUT)) for file in files)}")
 
@@ -59,75 +77,72 @@ def _asked_for_room() -> float:
     return scale
 
 
-def _run(trips: Sequence[Trip], results: Kept, end: float) -> None:
+def _run(wanted: Wanted) -> None:
     """Measure until the time is over."""
-    trips = [trip for trip in trips if any(legs([trip], results.samples))]
+    trips = [trip for trip in wanted.trips if any(wanted.legs(trip))]
     if not trips:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder, bed(Path(folder)) as machine:
+        prepared = Prepared(machine)
+        prepared.keep(NEW)
         for trip in trips:
-            if time.monotonic() < end:
-                _travel(machine, trip, results, end)
+            if not wanted.is_over:
+                _travel(machine, prepared, trip, wanted)
 
 
-def _travel(machine: Bed, trip: Trip, results: Kept, end: float) -> None:
+def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted) -> None:
     """One trip: build its images, then each leg."""
     app = f"bench-{trip.name}"
     print(f"{trip.name}: {trip.title}, about {megabytes(trip.size)}", flush=True)
     began = time.monotonic()
     source = images.make_source(trip, machine.folder / trip.name, app=app, host=machine.server.name)
     built = ways.build(machine, source, app)
-    machine.forget_cache()
     print(f"  built in {seconds(time.monotonic() - began)}", flush=True)
-    prepared = Prepared(machine)
     try:
-        for leg in legs([trip], results.samples):
-            if time.monotonic() > end:
+        for leg in wanted.legs(trip):
+            if wanted.is_over:
                 return
             try:
-                _make_ready(machine, prepared, leg, source, built, results)
-                _go(machine, leg, source, built, results)
+                _make_ready(machine, prepared, leg, source, built, wanted.results)
+                _go(machine, leg, source, built, wanted.results)
             except ways.FailedError as error:
                 print(f"  {leg.line.name} {leg.way}: {error}", flush=True)
     finally:
         machine.shape(UNSHAPED)
-        prepared.forget()
-        machine.forget_builds()
+        for name in prepared.names - {NEW}:
+            prepared.forget(name)
+        if not trip.real:  # the real ones share a build
+            machine.forget_builds()
+        print(f"  all in {seconds(time.monotonic() - began)}", flush=True)
+
+
+def _make_ready(
+    machine: Bed, prepared: Prepared, leg: Leg, source: images.Source, built: dict[str, str], results: Kept
+) -> None:
+    """Have what a leg begins with: a new server, or one that has the version before."""
+    machine.shape(UNSHAPED)
+    begins = leg.begins
+    prepared.bring_back(begins if begins in prepared.names else NEW)
+    if begins not in prepared.names:
+        with ways.journey(machine, source, built, begins) as journey:
+            sample = ways.way(begins).bring(journey, leg.trip.prepare)
+        first = leg.trip.first
+        if first and begins in first.ways and (first.name, begins, UNSHAPED.name) not in results.samples:
+            _note(results, first, begins, UNSHAPED, sample)
+        prepared.keep(begins)
+    if leg.trip.elsewhere:
+        machine.forget_sent()
 
 
 def _go(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], results: Kept) -> None:
     """One leg; its samples are kept one by one, so one that is cut off is taken up by a run of its own later."""
     with ways.journey(machine, source, built, leg.way) as journey:
         machine.shape(leg.line)
-        for work in leg.trip.works:
-            machine.cool()
-            sample = ways.way(leg.way).bring(journey, work.version)
-            _note(results, work, leg.way, leg.line, sample)
-
-
-def _make_ready(
-    machine: Bed, prepared: Prepared, leg: Leg, source: images.Source, built: dict[str, str], results: Kept
-) -> None:
-    """Have what a leg begins with: a new server, or one that has the version before, brought by the same way."""
-    machine.shape(UNSHAPED)
-    if leg.way in prepared.ways:
-        prepared.bring_back(leg.way)
-    else:
-        machine.reset()
-        if leg.trip.prepare:
-            _prepare(machine, leg, source, built, results)
-            prepared.keep(leg.way)
-    if leg.trip.elsewhere:
-        machine.forget_sent()
-
-
-def _prepare(machine: Bed, leg: Leg, source: images.Source, built: dict[str, str], results: Kept) -> None:
-    with ways.journey(machine, source, built, leg.way) as journey:
-        sample = ways.way(leg.way).prepare(journey, leg.trip.prepare)
-    first = leg.trip.first
-    if first and sample and (first.name, leg.way, UNSHAPED.name) not in results.samples:
-        _note(results, first, leg.way, UNSHAPED, sample)
+        for work in leg.works:
+            for version in work.versions:
+                machine.cool()
+                _note(results, work, leg.way, leg.line, ways.way(leg.way).bring(journey, version))
 
 
 def _note(results: Kept, work: Work, way: str, line: Line, sample: Sample) -> None:

@@ -10,7 +10,7 @@ from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, TRIPS, UNSH
 from bench.transfer.results import Figures
 
 #: The one-line change, of the example as it is built, and of the same in one layer.
-LINE_CHANGED = tuple(work for trip in TRIPS if not trip.elsewhere for work in trip.works if work.version == "line")
+LINE_CHANGED = tuple(work for trip in TRIPS if not trip.elsewhere for work in trip.works if work.versions == ("line",))
 #: All that is measured of the largest image.
 LARGEST = next(trip.told for trip in TRIPS if trip.name == "large")
 #: The work in which nothing is to be shipped.
@@ -88,7 +88,7 @@ def _anywhere(figures: Figures, work: Work) -> Target:
 
 def _compared() -> Iterator[Work]:
     """The works that (b) and (c) do."""
-    return (work for trip in TRIPS if REGISTRY in trip.ways for work in trip.works)
+    return (work for trip in TRIPS for work in trip.works if REGISTRY in work.ways)
 
 
 def _nowhere_slower(figures: Figures, which: str, works: Sequence[Work]) -> Target:

@@ -21,7 +21,7 @@ from bench.transfer.model import ALLFAST, SAVE, Sample
 from testbed.common import run
 
 COMMAND = (sys.executable, "-m", "allfast")
-SAVE_SCRIPT = 'set -o pipefail; image=$1 zip=$2; shift 2; docker save "$image" | $zip | "$@" docker load -q'
+SAVE_SCRIPT = 'set -o pipefail; image=$1; shift; docker save "$image" | gzip | "$@" docker load -q'
 PULL_SCRIPT = 'image=$1; shift; docker push -q "$image" && "$@" docker pull -q "$image"'
 
 
@@ -38,9 +38,6 @@ class Journey:
 class Way(Protocol):
     """How an image gets there."""
 
-    def prepare(self, journey: Journey, version: str) -> Sample | None:
-        """Bring the version that the works begin with; what it used, where that is measured."""
-
     def bring(self, journey: Journey, version: str) -> Sample:
         """Bring a version, and measure it."""
 
@@ -52,44 +49,27 @@ class FailedError(Exception):
 class Save:
     """`docker save | gzip | ssh docker load`: whole images."""
 
-    def prepare(self, journey: Journey, version: str) -> None:
-        """The same without gzip."""
-        run(["bash", "-c", SAVE_SCRIPT, "bash", *self._words(journey, version, "cat")], env=journey.bed.environment)
-
     def bring(self, journey: Journey, version: str) -> Sample:
         """As it is done by hand."""
-        return measured(journey, ["bash", "-c", SAVE_SCRIPT, "bash", *self._words(journey, version, "gzip")])
-
-    def _words(self, journey: Journey, version: str, zipper: str) -> list[str]:
-        return [journey.images[version], zipper, *journey.bed.ssh, journey.bed.server.name]
+        words = [journey.images[version], *journey.bed.ssh, journey.bed.server.name]
+        return measured(journey, ["bash", "-c", SAVE_SCRIPT, "bash", *words])
 
 
 class Pull:
     """A registry on the laptop, which the server reaches through the SSH connection: changed layers, compressed."""
 
-    def prepare(self, journey: Journey, version: str) -> None:
-        """The same."""
-        run(["bash", "-c", PULL_SCRIPT, "bash", *self._words(journey, version)], env=journey.bed.environment)
-
     def bring(self, journey: Journey, version: str) -> Sample:
         """Push, then pull."""
-        return measured(journey, ["bash", "-c", PULL_SCRIPT, "bash", *self._words(journey, version)])
-
-    def _words(self, journey: Journey, version: str) -> list[str]:
         bed = journey.bed
         name = f"{REGISTRY}/bench:{version}"
         run(["docker", "tag", journey.images[version], name], env=bed.environment)
         socket = bed.laptop.host.removeprefix("unix://").replace("docker.sock", "registry.sock")
         forward = ["-o", "ExitOnForwardFailure=yes", "-R", f"{REGISTRY}:{socket}"]
-        return [name, *bed.ssh, *forward, bed.server.name]
+        return measured(journey, ["bash", "-c", PULL_SCRIPT, "bash", name, *bed.ssh, *forward, bed.server.name])
 
 
 class Allfast:
     """`allfast deploy` of images that are built already: its stage `ship`, and the whole command besides."""
-
-    def prepare(self, journey: Journey, version: str) -> Sample:
-        """The same."""
-        return self.bring(journey, version)
 
     def bring(self, journey: Journey, version: str) -> Sample:
         """Where there is nothing to ship the whole command is what is measured."""

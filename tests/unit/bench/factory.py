@@ -25,17 +25,15 @@ def sample(wire: int = 1000, seconds: float = 1.0, memory: int = 50 * MB, run: s
 
 
 def typical() -> dict[tuple[str, str, str], list[Taken]]:
-    """One run of each work by each way without a limit, and of the web on all lines."""
+    """One run of each work by each way without a limit, and on all lines where that is measured."""
     found = {}
     for trip in TRIPS:
-        if trip.first is not None:
-            found[trip.first.name, ALLFAST, UNSHAPED.name] = [sample(*TYPICAL[ALLFAST])]
-        for work in trip.works:
-            for way in trip.ways:
+        for work in trip.told:
+            for way in work.ways:
                 wire, seconds = TYPICAL[way]
                 found[work.name, way, UNSHAPED.name] = [sample(wire, seconds)]
                 for line in LINES[1:]:
                     assert line.rate
-                    if trip.small or way == ALLFAST:
+                    if way in trip.shaped and work != trip.first:
                         found[work.name, way, line.name] = [sample(wire, seconds + wire * 8 / line.rate)]
     return found

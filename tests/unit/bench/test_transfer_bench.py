@@ -20,6 +20,7 @@ from bench.transfer.model import (
     LINES,
     LONGEST,
     MB,
+    NEW,
     REGISTRY,
     SAVE,
     TRIPS,
@@ -27,6 +28,7 @@ from bench.transfer.model import (
     WAYS,
     Line,
     Sample,
+    Trip,
     computed,
     legs,
     scale_for,
@@ -38,8 +40,8 @@ from testbed.common import wait_until
 from testbed.link import Link
 from tests.unit.bench.factory import ABOUT, sample
 
-WEB, MIXED, LARGE, ABOVE = (
-    next(trip for trip in TRIPS if trip.name == name) for name in ("web", "mixed", "large", "above-large")
+WEB, USUAL, PYTHON, MIXED, LARGE = (
+    next(trip for trip in TRIPS if trip.name == name) for name in ("web", "usual", "python", "mixed", "large")
 )
 SLOW = next(line for line in LINES if line.name == "20 Mbit/s")
 #: As the ways of the bench give one.
@@ -63,19 +65,48 @@ def test_the_ways_of_a_pair_follow_each_other_and_what_is_there_is_not_taken_aga
     assert [(leg.line, leg.way) for leg in legs([WEB], taken)] == [(SLOW, REGISTRY)]
 
 
+def unshaped(trip: Trip, wire: int) -> dict[tuple[str, str, str], list[Taken]]:
+    """All runs of it that are taken on a line without a limit."""
+    return {
+        (work.name, way, UNSHAPED.name): [sample(wire)] * len(work.versions) * trip.runs
+        for work in trip.works
+        for way in work.ways
+    }
+
+
 def test_big_images_by_other_ways_are_computed_and_so_is_allfast_where_it_would_take_too_long() -> None:
-    quick = {("large", way, UNSHAPED.name): [sample(1 * MB)] for way in WAYS}
-    assert {(leg.way, leg.line) for leg in legs([LARGE], quick)} == {(ALLFAST, line) for line in LINES[1:]}
+    assert {(leg.way, leg.line) for leg in legs([LARGE], unshaped(LARGE, MB))} == {
+        (ALLFAST, line) for line in LINES[1:]
+    }
     wire = int(LONGEST * 50e6 / 8)  # too long on 20 Mbit/s only
-    slow = {("large", way, UNSHAPED.name): [sample(wire)] for way in WAYS}
-    assert {leg.line.rate for leg in legs([LARGE], slow)} == {100e6}
+    assert {leg.line.rate for leg in legs([LARGE], unshaped(LARGE, wire))} == {100e6}
 
 
-def test_a_trip_has_its_own_ways_and_one_pair_is_measured_to_check_the_rule() -> None:
-    assert {leg.way for leg in legs([ABOVE], {})} == {ALLFAST}
-    quick = {("mixed", way, UNSHAPED.name): [sample(1 * MB)] * 3 for way in WAYS}
-    others = {(leg.way, leg.line.name) for leg in legs([MIXED], quick) if leg.way != ALLFAST}
-    assert others == {(SAVE, "100 Mbit/s"), (REGISTRY, "100 Mbit/s")}
+def test_one_cell_of_a_big_image_is_measured_to_check_the_rule() -> None:
+    others = {(leg.way, leg.line.name) for leg in legs([PYTHON], unshaped(PYTHON, MB)) if leg.way != ALLFAST}
+    assert others == {(REGISTRY, "100 Mbit/s")}
+
+
+def test_a_leg_has_the_works_that_its_way_does_and_chosen_ways_alone_are_taken() -> None:
+    assert {leg.way for leg in legs([MIXED], {})} == {ALLFAST}
+    works = {leg.way: [work.name for work in leg.works] for leg in legs([LARGE], {})}
+    assert works == {SAVE: ["large"], REGISTRY: ["large"], ALLFAST: ["above-large", "large"]}
+    assert {leg.way for leg in legs(TRIPS, {}, [SAVE])} == {SAVE}
+
+
+def test_a_leg_whose_work_brings_several_versions_is_taken_when_all_are() -> None:
+    taken = unshaped(LARGE, MB)
+    taken["above-large", ALLFAST, UNSHAPED.name].pop()
+    assert [leg.way for leg in legs([LARGE], taken) if leg.line == UNSHAPED] == [ALLFAST]
+
+
+def test_a_leg_begins_with_a_new_server_or_with_the_version_before() -> None:
+    assert {leg.begins for leg in legs([WEB], {})} == {NEW}
+    assert {(leg.way, leg.begins) for leg in legs([USUAL], {})} == {
+        (SAVE, REGISTRY),
+        (REGISTRY, REGISTRY),
+        (ALLFAST, ALLFAST),
+    }
 
 
 @pytest.mark.parametrize(

@@ -93,11 +93,11 @@ def test_the_page_has_all_works_and_says_what_is_computed(tmp_path: Path) -> Non
     results = Kept(tmp_path / "x.json", ABOUT, typical())
     files = document.write(tmp_path, results, TRIPS)
     page = (tmp_path / "bench.md").read_text()
-    big = 2 * 4 * 4  # both other ways of four big images on four lines
-    assert page.count("≈") == big + 4 + 1, "and a first deploy of allfast alone, and the explanation"
+    big = 2 * 4 * 3  # both other ways of three big images on four lines
+    assert page.count("≈") == big + 4 + 2 * 4 + 1, "(a) of a web, a first deploy of two ways, and the explanation"
     for trip in TRIPS:
         for work in trip.works:
-            assert page.count(f"| {work.title} |") == 2 * len(trip.ways) + 1, "(c) also as the whole command"
+            assert page.count(f"| {work.title} |") == 2 * len(work.ways) + 1, "(c) also as the whole command"
     assert "MISS" not in page
     assert "(c) is the whole command then" in page
     assert all(file.name == "bench.md" or f"({file.name})" in page for file in files)
