@@ -9,7 +9,7 @@ from pathlib import Path
 
 from allfast.text import megabytes, seconds
 from bench.transfer import plot
-from bench.transfer.model import ALLFAST, LINES, REGISTRY, SAVE, UNSHAPED, WAYS, Line, Trip, Work
+from bench.transfer.model import ALLFAST, LINES, REGISTRY, SAVE, SLOW, UNSHAPED, WAYS, Line, Trip, Work
 from bench.transfer.results import Figures, Kept
 from bench.transfer.targets import SAME, targets
 
@@ -37,7 +37,6 @@ Measured, or `≈` computed: the larger of the seconds without a limit, and of b
 """
 #: Cores: from here on the figures of the time are not worth much.
 BUSY = 0.5
-SLOW = next(line for line in LINES if line.name == "20 Mbit/s")
 
 
 def write(folder: Path, kept: Kept, trips: Sequence[Trip]) -> list[Path]:

@@ -30,6 +30,8 @@ LINES = (
     Line("20 Mbit/s", 20e6),
     Line("20 Mbit/s, 40 ms", 20e6, 0.04),
 )
+SLOW = LINES[3]
+
 SAVE, REGISTRY, ALLFAST = "save", "registry", "allfast"
 #: Way -> what it is, in words.
 WAYS: Mapping[str, str] = {
@@ -58,7 +60,7 @@ class Trip:
     """Works that follow one another on a new server; `prepare` is brought first and not measured.
 
     `size` is about that of the image in bytes, without the base of a made one. `shaped` are the ways that are measured
-    on all lines: of images under 300 MB in all, all of them. `real` is a build of the example's web, others are made of
+    on all lines, and not computed. `real` is a build of the example's web, others are made of
     as many bytes as are wanted. What is measured of `prepare` all the same is told as the work `first`.
     `elsewhere`: what this laptop remembers of it is lost before the works, as if another one had sent it.
     """
@@ -170,7 +172,7 @@ TRIPS = (
         "base",
     ),
 )
-#: The pair of a big image that is measured all the same, to see whether the rule of computed cells holds for it.
+#: The cell of a big image that is measured all the same, to see whether the rule of computed ones holds for it.
 CHECKED = ("python", REGISTRY, LINES[1])
 
 
@@ -217,6 +219,12 @@ class Leg:
     def works(self) -> tuple[Work, ...]:
         """Those that its way does."""
         return tuple(work for work in self.trip.works if self.way in work.ways)
+
+    @property
+    def is_early(self) -> bool:
+        """Is it of the first round, after which all targets have a figure and all works a cell on each line?"""
+        others = self.line == SLOW or self.trip.real
+        return self.run == 0 and (self.line == UNSHAPED or (others and self.way != SAVE))
 
     @property
     def begins(self) -> str:

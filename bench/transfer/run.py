@@ -43,9 +43,9 @@ class Wanted:
     results: Kept
     end: float
 
-    def legs(self, trip: Trip) -> Iterator[Leg]:
-        """What is still to be measured of it."""
-        return legs([trip], self.results.samples, self.ways)
+    def legs(self, trip: Trip, *, early: bool = False) -> Iterator[Leg]:
+        """What is still to be measured of it, or of that what is `early`."""
+        return (leg for leg in legs([trip], self.results.samples, self.ways) if leg.is_early or not early)
 
     @property
     def is_over(self) -> bool:
@@ -78,20 +78,20 @@ def _asked_for_room() -> float:
 
 
 def _run(wanted: Wanted) -> None:
-    """Measure until the time is over."""
-    trips = [trip for trip in wanted.trips if any(wanted.legs(trip))]
-    if not trips:
+    """Measure until the time is over: once what all targets need, then the rest."""
+    if not any(any(wanted.legs(trip)) for trip in wanted.trips):
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder, bed(Path(folder)) as machine:
         prepared = Prepared(machine)
         prepared.keep(NEW)
-        for trip in trips:
-            if not wanted.is_over:
-                _travel(machine, prepared, trip, wanted)
+        for early in (True, False):
+            for trip in wanted.trips:
+                if any(wanted.legs(trip, early=early)) and not wanted.is_over:
+                    _travel(machine, prepared, trip, wanted, early=early)
 
 
-def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted) -> None:
+def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted, *, early: bool) -> None:
     """One trip: build its images, then each leg."""
     app = f"bench-{trip.name}"
     print(f"{trip.name}: {trip.title}, about {megabytes(trip.size)}", flush=True)
@@ -100,7 +100,7 @@ def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted) -> Non
     built = ways.build(machine, source, app)
     print(f"  built in {seconds(time.monotonic() - began)}", flush=True)
     try:
-        for leg in wanted.legs(trip):
+        for leg in wanted.legs(trip, early=early):
             if wanted.is_over:
                 return
             try:
@@ -114,6 +114,7 @@ def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted) -> Non
             prepared.forget(name)
         if not trip.real:  # the real ones share a build
             machine.forget_builds()
+        shutil.rmtree(source.path)
         print(f"  all in {seconds(time.monotonic() - began)}", flush=True)
 
 

@@ -15,7 +15,7 @@ LINE_CHANGED = tuple(work for trip in TRIPS if not trip.elsewhere for work in tr
 LARGEST = next(trip.told for trip in TRIPS if trip.name == "large")
 #: The work in which nothing is to be shipped.
 SAME = "same"
-SLOW = tuple(line for line in LINES if line.rate == 20e6)
+SLOW_LINES = tuple(line for line in LINES if line.rate == 20e6)
 #: The ways that targets compare by their seconds.
 PAIR = (ALLFAST, REGISTRY)
 APART = "measured apart"
@@ -64,7 +64,7 @@ def _bytes(figures: Figures, work: Work) -> Iterator[Target]:
 
 
 def _seconds(figures: Figures, work: Work) -> Iterator[Target]:
-    for line in SLOW:
+    for line in SLOW_LINES:
         mine, theirs = figures.seconds(work.name, ALLFAST, line), figures.seconds(work.name, REGISTRY, line)
         what = f"{work.title}, {line.name}: at most 1/5 of (b)'s seconds"
         if mine is None or theirs is None or mine[1]:

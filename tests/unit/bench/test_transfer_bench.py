@@ -23,6 +23,7 @@ from bench.transfer.model import (
     NEW,
     REGISTRY,
     SAVE,
+    SLOW,
     TRIPS,
     UNSHAPED,
     WAYS,
@@ -36,6 +37,7 @@ from bench.transfer.model import (
 )
 from bench.transfer.processes import Process, engine_part, read_stat, tree
 from bench.transfer.results import Figures, Taken, kept
+from bench.transfer.targets import targets
 from testbed.common import wait_until
 from testbed.link import Link
 from tests.unit.bench.factory import ABOUT, sample
@@ -43,7 +45,6 @@ from tests.unit.bench.factory import ABOUT, sample
 WEB, USUAL, PYTHON, MIXED, LARGE = (
     next(trip for trip in TRIPS if trip.name == name) for name in ("web", "usual", "python", "mixed", "large")
 )
-SLOW = next(line for line in LINES if line.name == "20 Mbit/s")
 #: As the ways of the bench give one.
 SAMPLE: dict[str, Any] = dict.fromkeys((one.name for one in dataclasses.fields(Sample)), 1)
 
@@ -98,6 +99,24 @@ def test_a_leg_whose_work_brings_several_versions_is_taken_when_all_are() -> Non
     taken = unshaped(LARGE, MB)
     taken["above-large", ALLFAST, UNSHAPED.name].pop()
     assert [leg.way for leg in legs([LARGE], taken) if leg.line == UNSHAPED] == [ALLFAST]
+
+
+def test_after_the_early_legs_all_targets_and_cells_have_a_figure() -> None:
+    taken: dict[tuple[str, str, str], list[Taken]] = {}
+    early = [leg for leg in legs(TRIPS, {}) if leg.is_early]
+    for leg in early:
+        for work in leg.works:
+            taken[work.name, leg.way, leg.line.name] = [sample()] * len(work.versions)
+    taken["large-first", ALLFAST, UNSHAPED.name] = [sample()]
+    assert all(one.found for one in targets(Figures(taken)))
+    assert all(
+        Figures(taken).seconds(work.name, way, line)
+        for trip in TRIPS
+        for work in trip.works
+        for way in work.ways
+        for line in LINES
+    )
+    assert len(early) < len(list(legs(TRIPS, {}))) / 2
 
 
 def test_a_leg_begins_with_a_new_server_or_with_the_version_before() -> None:

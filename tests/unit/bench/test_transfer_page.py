@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.transfer import document, plot
-from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, TRIPS, UNSHAPED, Line
+from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, SLOW, TRIPS, UNSHAPED, Line
 from bench.transfer.results import Figures, Kept, Taken
 from bench.transfer.targets import targets
 from tests.unit.bench.factory import ABOUT, TYPICAL, sample, typical
-
-SLOW = next(line for line in LINES if line.name == "20 Mbit/s")
 
 
 def verdicts(found: dict[tuple[str, str, str], list[Taken]]) -> list[bool | None]:
