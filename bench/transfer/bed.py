@@ -95,9 +95,8 @@ class Bed:
 
     def forget_builds(self) -> None:
         """Remove from the laptop all that was built."""
-        self.laptop.exec(["docker", "image", "prune", "--all", "--force"])
+        self.laptop.exec(["docker", "image", "prune", "--all", "--force", "--filter", "label=allfast.deployment"])
         self.laptop.exec(["docker", "builder", "prune", "--all", "--force"])
-        load_bases(self.laptop)
 
     @contextmanager
     def registry(self) -> Iterator[int]:
@@ -118,11 +117,6 @@ class Bed:
             socket.unlink(missing_ok=True)
 
 
-def load_bases(laptop: Engine) -> None:
-    """Have the base images of the works there."""
-    laptop.start((bases.PYTHON, bases.NODE))
-
-
 def _root(container: EngineContainer) -> int:
     """The parent of a container's first process: of its shim come also the commands that are run in it."""
     first = docker("inspect", "-f", "{{.State.Pid}}", container.container).stdout.strip()
@@ -137,7 +131,7 @@ def bed(folder: Path) -> Iterator[Bed]:
     laptop, server = Engine("overlay2", f"{NAME}-laptop"), Server(NAME)
     try:
         laptop.remove()
-        load_bases(laptop)
+        laptop.start((bases.PYTHON, bases.NODE))
         server.start()
         _forward(laptop)
         with Link(server.port(22)) as link:
