@@ -33,10 +33,11 @@ def main() -> None:
     names = [name for _, known, _ in PLACES for name in known]
     trips = [trip.name for trip in TRIPS]
     options = _options([*names, *trips])
+    end = time.monotonic() + 60 * options.minutes
     if own := [name for name in options.only if name in names]:
         _own_time(own, options.runs)
     if chosen := [name for name in options.only if name in trips]:
-        measure(chosen, Options(options.minutes, options.scale, options.fresh, tuple(options.ways)))
+        measure(chosen, Options(end, options.scale, options.fresh, tuple(options.ways)))
 
 
 def _options(names: list[str]) -> argparse.Namespace:

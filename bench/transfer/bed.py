@@ -20,7 +20,7 @@ from testbed.server import Server
 
 NAME = "bench-transfer"
 #: The registry as both engines name it; engines take a loopback registry without TLS.
-REGISTRY = "127.0.0.1:5000"
+REGISTRY_NAME = "127.0.0.1:5000"
 CONFIG = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
@@ -95,12 +95,14 @@ class Bed:
 
     def forget_builds(self) -> None:
         """Remove from the laptop all that was built."""
-        self.laptop.exec(["docker", "image", "prune", "--all", "--force", "--filter", "label=allfast.deployment"])
-        self.laptop.exec(["docker", "builder", "prune", "--all", "--force"])
+        self.laptop.exec(
+            ["docker", "image", "prune", "--all", "--force", "--filter", "label=allfast.deployment"], timeout=600
+        )
+        self.laptop.exec(["docker", "builder", "prune", "--all", "--force"], timeout=600)
 
     @contextmanager
     def registry(self) -> Iterator[int]:
-        """A registry that the laptop's engine reaches as `REGISTRY`; gives its process id."""
+        """A registry that the laptop's engine reaches as `REGISTRY_NAME`; gives its process id."""
         config = self.folder / "registry.yml"
         socket = socket_folder(self.laptop.name) / "registry.sock"
         config.write_text(CONFIG.format(data=self.registry_data, socket=socket))

@@ -35,6 +35,8 @@ SECONDS = """\
 Measured, or `≈` computed: the larger of the seconds without a limit, and of bytes divided by rate plus the delay. Of
 (c) the stage `ship`, and below it the whole command.
 """
+#: Why targets are missed, written by hand.
+REASONS = Path(__file__).resolve().parent / "reasons.md"
 #: Cores: from here on the figures of the time are not worth much.
 BUSY = 0.5
 
@@ -64,6 +66,7 @@ def page(kept: Kept, trips: Sequence[Trip]) -> Iterator[str]:
     yield "\n## Targets\n"
     yield from _table(("target", "found", ""), [(one.what, one.found, one.verdict) for one in targets(figures)])
     yield "\n" + NOTES.rstrip("\n")
+    yield "\n" + REASONS.read_text().rstrip("\n")
     yield "\n## What travels, and what it costs\n"
     yield COSTS
     yield "![Bytes on the wire](bench-bytes.svg)\n"

@@ -30,6 +30,7 @@ services:
     build: image
     command: {command}
     init: true
+    restart: always
     stop_signal: SIGKILL
     healthcheck:
       test: ["CMD", "true"]

@@ -172,8 +172,8 @@ TRIPS = (
         "base",
     ),
 )
-#: The cell of a big image that is measured all the same, to see whether the rule of computed ones holds for it.
-CHECKED = ("python", REGISTRY, LINES[1])
+#: The pair of a big image that is measured all the same, to see whether the rule of computed ones holds for it.
+CHECKED = ("python", LINES[1])
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,8 @@ class Leg:
     @property
     def is_early(self) -> bool:
         """Is it of the first round, after which all targets have a figure and all works a cell on each line?"""
-        others = self.line == SLOW or self.trip.real
-        return self.run == 0 and (self.line == UNSHAPED or (others and self.way != SAVE))
+        shaped = self.way != SAVE and (self.line == SLOW or self.trip.real)
+        return self.run == 0 and (self.line == UNSHAPED or shaped)
 
     @property
     def begins(self) -> str:
@@ -264,7 +264,7 @@ def _measured(leg: Leg, samples: Samples) -> bool:
     if line.rate is None:
         return True
     if way not in leg.trip.shaped:
-        return (leg.trip.name, way, line) == CHECKED
+        return (leg.trip.name, line) == CHECKED
     known = [samples.get((work.name, way, UNSHAPED.name), ()) for work in leg.works]
     return way != ALLFAST or all(sample.wire * 8 / line.rate <= LONGEST for runs in known for sample in runs)
 
@@ -286,8 +286,9 @@ def scaled(trip: Trip, scale: float) -> Trip:
 def scale_for(free: int) -> float:
     """How much smaller made images must be for a disk with `free` bytes: 1 where all fit.
 
-    A trip needs its image twice on each engine, twice in the registry, and once while an engine gives or takes it; a
-    third of what is free stays so. In steps: a bench that goes on shall find the same scale.
+    A trip needs its image twice on the laptop, twice in the registry, four times on the server (two kept states, and as
+    it is) and once while an engine gives or takes it; a third of what is free stays so. In steps: a bench that goes on
+    shall find the same scale.
     """
-    need = max(trip.size for trip in TRIPS) * 8
+    need = max(trip.size for trip in TRIPS) * 9
     return next((scale for scale in SCALES if need * scale <= free * 2 / 3), SCALES[-1])

@@ -8,36 +8,44 @@ from pathlib import Path
 from bench.transfer.bed import Bed
 from testbed.common import wait_until
 
-#: In the volume of the engine's own files, so that a layer's files can be linked. The engine takes no notice of it.
-FOLDER = "/var/lib/docker/prepared"
+#: Of all scripts: $1 is the root of the server's files (empty: /), $2 the name of a state. It is kept in the volume of
+#: the engine's own files, so that a layer's files can be linked. The engine takes no notice of it.
+BEGIN = """\
+set -euo pipefail
+cd "$1/var/lib/docker"
+state=prepared/$2
+"""
 #: Files of layers never change once they are written; all else is copied, for an engine writes it in place.
 KEEP = f"""\
-set -euo pipefail
-mkdir -p {FOLDER}/$1/docker {FOLDER}/$1/lib {FOLDER}/$1/home
-cd /var/lib/docker
-cp -al overlay2 {FOLDER}/$1/docker/
-find . -mindepth 1 -maxdepth 1 ! -name overlay2 ! -name prepared -exec cp -a -t {FOLDER}/$1/docker {{}} +
-if [ -d /var/lib/allfast ]; then cp -a /var/lib/allfast {FOLDER}/$1/lib; fi
-if [ -d /root/.cache ]; then cp -a /root/.cache {FOLDER}/$1/home; fi
+{BEGIN}
+mkdir -p prepared
+mkdir "$state" "$state/docker" "$state/lib" "$state/home"
+cp -al overlay2 "$state/docker/"
+find . -mindepth 1 -maxdepth 1 ! -name overlay2 ! -name prepared -exec cp -a -t "$state/docker" {{}} +
+if [ -d "$1/var/lib/allfast" ]; then cp -a "$1/var/lib/allfast" "$state/lib"; fi
+if [ -d "$1/root/.cache" ]; then cp -a "$1/root/.cache" "$state/home"; fi
 sync
 """
 #: What was there goes aside, and of it only what is big is removed before the bench ends: for minutes after it has lost
 #: many files ext4 is slow to make new ones (it passes over each inode that was freed a moment ago), which would be
 #: measured next.
 BRING_BACK = f"""\
-set -euo pipefail
-cd /var/lib/docker
-aside=$(mktemp -d {FOLDER}/aside-XXXXXX)
+{BEGIN}
+aside=$(mktemp -d prepared/aside-XXXXXX)
 find . -mindepth 1 -maxdepth 1 ! -name prepared -exec mv -t "$aside" {{}} +
 find "$aside" -type f -size +256k -delete
-rm -rf /var/lib/allfast
-cp -al {FOLDER}/$1/docker/overlay2 .
-find {FOLDER}/$1/docker -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t . {{}} +
-cp -a {FOLDER}/$1/lib/. /var/lib
-cp -a {FOLDER}/$1/home/. /root
+rm -rf "$1/var/lib/allfast" "$1/root/.cache"
+cp -al "$state/docker/overlay2" .
+find "$state/docker" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t . {{}} +
+cp -a "$state/lib/." "$1/var/lib"
+cp -a "$state/home/." "$1/root"
 sync
 """
-FORGET = f"find {FOLDER}/$1 -type f -size +256k -delete"
+FORGET = f"""\
+{BEGIN}
+find "$state" -type f -size +256k -delete
+mv -T "$state" "$(mktemp -d prepared/aside-XXXXXX)"
+"""
 SECONDS = 300
 
 
@@ -68,7 +76,7 @@ class Prepared:
 
     def forget(self, name: str) -> None:
         """Give the room back, small files apart."""
-        self.bed.server.exec(["bash", "-c", FORGET, "bash", name], timeout=SECONDS)
+        self.bed.server.exec(["bash", "-c", FORGET, "bash", "", name], timeout=SECONDS)
         shutil.rmtree(self.folder / name, ignore_errors=True)
         self.names.remove(name)
 
@@ -78,7 +86,7 @@ class Prepared:
     def _with_the_engine_stopped(self, script: str, name: str) -> None:
         server = self.bed.server
         server.stop_dockerd()
-        server.exec(["bash", "-c", script, "bash", name], timeout=SECONDS)
+        server.exec(["bash", "-c", script, "bash", "", name], timeout=SECONDS)
         server.start_dockerd()
         wait_until(self._healthy, f"the containers of {server.name}", SECONDS)
 

@@ -20,12 +20,12 @@ from testbed.common import CHECKOUT, docker, run
 
 FOLDER = CHECKOUT / ".bench" / "transfer"
 #: What decides what is measured, besides allfast itself and the machine; how it is told does not.
-PARTS = ("bed.py", "images.py", "meter.py", "model.py", "prepared.py", "processes.py", "recipes", "ways.py")
+PARTS = ("bed.py", "images.py", "meter.py", "model.py", "prepared.py", "processes.py", "recipes", "run.py", "ways.py")
 MEASURED = (
     *(f"bench/transfer/{name}" for name in PARTS),
     "examples/chat/web",
     "testbed/recipes",
-    "testbed/link.py",
+    *(f"testbed/{name}.py" for name in ("bases", "container", "engine", "link", "server")),
 )
 
 
@@ -164,9 +164,9 @@ class Figures:
         return float(statistics.median(computed(sample, line) for sample in runs)), True
 
     def together(self, work: str, ways: Sequence[str], line: Line) -> bool:
-        """Whether what these ways' `seconds` (which are there) are made of is of one run of the bench."""
+        """Whether what these ways' `seconds` (which are there) are made of is of the same runs of the bench."""
         cells = [self.samples.get((work, way, line.name)) or self.samples[work, way, UNSHAPED.name] for way in ways]
-        return len({one.run for cell in cells for one in cell}) == 1
+        return len({tuple(sorted(one.run for one in cell)) for cell in cells}) == 1
 
     def rule(self, work: str, way: str, line: Line) -> tuple[float, float] | None:
         """Seconds as measured and as computed, where both are there: does the rule of computed cells hold?"""

@@ -23,12 +23,12 @@ DOCS = CHECKOUT / "docs"
 
 @dataclass(frozen=True)
 class Options:
-    """`minutes`: begin nothing after so long. `scale` of the made images; None: what the disk has room for.
+    """`end`: begin nothing after this moment of the monotonic clock.
 
-    `ways`: what is not one of them is left for another time.
+    `scale` of the made images; None: what the disk has room for. `ways`: by these alone.
     """
 
-    minutes: float
+    end: float
     scale: float | None = None
     fresh: bool = False
     ways: tuple[str, ...] = tuple(WAYS)
@@ -55,15 +55,16 @@ class Wanted:
 
 def measure(names: Sequence[str], options: Options) -> None:
     """Measure these trips, print the targets and write docs/bench.md; with a scale of one's own, below .bench/."""
-    end = time.monotonic() + 60 * options.minutes
     scale = options.scale or _asked_for_room()
     trips = [scaled(trip, scale) for trip in TRIPS]
     results = kept(about(scale), fresh=options.fresh)
-    wanted = Wanted([trip for trip in trips if trip.name in names], options.ways, results, end)
-    _run(wanted)
-    _tell(results, sum(1 for trip in wanted.trips for _ in wanted.legs(trip)))
-    files = document.write(FOLDER if options.scale else DOCS, results, trips)
-    print(f"written: {', '.join(str(file.relative_to(CHECKOUT)) for file in files)}")
+    wanted = Wanted([trip for trip in trips if trip.name in names], options.ways, results, options.end)
+    try:
+        _run(wanted)
+    finally:  # what was measured is told, however it ended
+        _tell(results, sum(1 for trip in wanted.trips for _ in wanted.legs(trip)))
+        files = document.write(FOLDER if options.scale else DOCS, results, trips)
+        print(f"written: {', '.join(str(file.relative_to(CHECKOUT)) for file in files)}")
 
 
 def _asked_for_room() -> float:
@@ -97,9 +98,9 @@ def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted, *, ear
     print(f"{trip.name}: {trip.title}, about {megabytes(trip.size)}", flush=True)
     began = time.monotonic()
     source = images.make_source(trip, machine.folder / trip.name, app=app, host=machine.server.name)
-    built = ways.build(machine, source, app)
-    print(f"  built in {seconds(time.monotonic() - began)}", flush=True)
     try:
+        built = ways.build(machine, source, app)
+        print(f"  built in {seconds(time.monotonic() - began)}", flush=True)
         for leg in wanted.legs(trip, early=early):
             if wanted.is_over:
                 return
@@ -108,6 +109,8 @@ def _travel(machine: Bed, prepared: Prepared, trip: Trip, wanted: Wanted, *, ear
                 _go(machine, leg, source, built, wanted.results)
             except ways.FailedError as error:
                 print(f"  {leg.line.name} {leg.way}: {error}", flush=True)
+    except ways.FailedError as error:
+        print(f"  {error}", flush=True)
     finally:
         machine.shape(UNSHAPED)
         for name in prepared.names - {NEW}:

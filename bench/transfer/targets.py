@@ -11,6 +11,8 @@ from bench.transfer.results import Figures
 
 #: The one-line change, of the example as it is built, and of the same in one layer.
 LINE_CHANGED = tuple(work for trip in TRIPS if not trip.elsewhere for work in trip.works if work.versions == ("line",))
+#: The latter from another laptop, which the other ways do not know.
+ELSEWHERE = next(work for trip in TRIPS if trip.elsewhere for work in trip.works)
 #: All that is measured of the largest image.
 LARGEST = next(trip.told for trip in TRIPS if trip.name == "large")
 #: The work in which nothing is to be shipped.
@@ -41,6 +43,8 @@ def targets(figures: Figures) -> list[Target]:
     """All of them, in the order of the page."""
     return [
         *(target for work in LINE_CHANGED for target in (*_bytes(figures, work), *_seconds(figures, work))),
+        *_bytes(figures, ELSEWHERE, LINE_CHANGED[-1]),
+        _anywhere(figures, ELSEWHERE),
         _nowhere_slower(figures, "every change", [work for work in _compared() if work.name != SAME]),
         _nowhere_slower(figures, "the same again", [work for work in _compared() if work.name == SAME]),
         *_memory(figures),
@@ -49,18 +53,21 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-def _bytes(figures: Figures, work: Work) -> Iterator[Target]:
+def _bytes(figures: Figures, work: Work, others: Work | None = None) -> Iterator[Target]:
+    """`others` is the work that the other ways have done, if it is not the same."""
     mine = figures.median(work.name, ALLFAST, "wire")
+    whole = figures.median(work.name, ALLFAST, "whole_bytes")
     for way, share in ((SAVE, 1000), (REGISTRY, 100)):
-        theirs = figures.median(work.name, way, "wire")
+        theirs = figures.median((others or work).name, way, "wire")
         name = "(a)" if way == SAVE else "(b)"
-        what = f"{work.title}: at most 1/{share:,} of {name}'s bytes"
-        if mine is None or theirs is None:
+        what = f"{work.title}: at most 1/{share:,} of {name}'s bytes (stage `ship`)"
+        if mine is None or whole is None or theirs is None:
             yield Target(what, "", None)
         else:
             found = f"{megabytes(mine)} of {megabytes(theirs)}: 1/{theirs / mine:,.1f}"
+            found += f"; whole command: {megabytes(whole)}, 1/{theirs / whole:,.1f}"
             yield Target(what, found, mine * share <= theirs)
-    yield _below(f"{work.title}: under 100 kB travel", mine, 100_000, megabytes)
+    yield _below(f"{work.title}: under 100 kB travel (stage `ship`)", mine, 100_000, megabytes)
 
 
 def _seconds(figures: Figures, work: Work) -> Iterator[Target]:

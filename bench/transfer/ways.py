@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.transfer.bed import REGISTRY, Bed
+from bench.transfer.bed import REGISTRY_NAME, Bed
 from bench.transfer.images import Source
 from bench.transfer.meter import Mark, Meter, between
-from bench.transfer.model import ALLFAST, SAVE, Sample
+from bench.transfer.model import ALLFAST, REGISTRY, SAVE, Sample
 from testbed.common import run
 
 COMMAND = (sys.executable, "-m", "allfast")
@@ -61,10 +61,10 @@ class Pull:
     def bring(self, journey: Journey, version: str) -> Sample:
         """Push, then pull."""
         bed = journey.bed
-        name = f"{REGISTRY}/bench:{version}"
+        name = f"{REGISTRY_NAME}/bench:{version}"
         run(["docker", "tag", journey.images[version], name], env=bed.environment)
         socket = bed.laptop.host.removeprefix("unix://").replace("docker.sock", "registry.sock")
-        forward = ["-o", "ExitOnForwardFailure=yes", "-R", f"{REGISTRY}:{socket}"]
+        forward = ["-o", "ExitOnForwardFailure=yes", "-R", f"{REGISTRY_NAME}:{socket}"]
         return measured(journey, ["bash", "-c", PULL_SCRIPT, "bash", name, *bed.ssh, *forward, bed.server.name])
 
 
@@ -170,7 +170,7 @@ def _read(process: subprocess.Popen[str], meter: Meter, watched: _Watched, stage
 @contextmanager
 def journey(bed: Bed, source: Source, images: Mapping[str, str], way_name: str) -> Iterator[Journey]:
     """From the state at hand, with the registry where the way needs it."""
-    if way_name in (SAVE, ALLFAST):
+    if way_name != REGISTRY:
         yield Journey(bed, source, images)
         return
     with bed.registry() as pid:

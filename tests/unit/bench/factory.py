@@ -21,7 +21,7 @@ TYPICAL = {SAVE: (100 * MB, 20.0), REGISTRY: (15 * MB, 4.0), ALLFAST: (60_000, 1
 
 def sample(wire: int = 1000, seconds: float = 1.0, memory: int = 50 * MB, run: str = "") -> Taken:
     """One with that many bytes to the server."""
-    return Taken(wire, 0, seconds, 1.0, 1.0, memory, memory, 0, 0, wire, None, whole_seconds=seconds + 1, run=run)
+    return Taken(wire, 0, seconds, 1.0, 1.0, memory, memory, 0, 0, wire, None, 0.0, wire + 5000, seconds + 1, run=run)
 
 
 def typical() -> dict[tuple[str, str, str], list[Taken]]:

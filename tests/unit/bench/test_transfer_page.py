@@ -29,6 +29,7 @@ def test_targets_that_are_reached() -> None:
 @pytest.mark.parametrize(
     ("work", "line", "worse", "words"),
     [
+        ("other", UNSHAPED, sample(101_000), ["another laptop: at most 1/1,000 of (a)", "laptop: under 100 kB"]),
         ("line", UNSHAPED, sample(101_000), ["1/1,000 of (a)", "under 100 kB"]),
         ("line", UNSHAPED, sample(151_000), ["1/1,000 of (a)", "1/100 of (b)", "under 100 kB"]),
         ("line", SLOW, sample(60_000, 2.5), ["20 Mbit/s: at most 1/5"]),
@@ -61,6 +62,13 @@ def test_seconds_of_different_runs_are_said_to_be_so(way: str) -> None:
     assert row.found == f"{'1.0 s of 10 s: 1/10.0' if way == ALLFAST else '1.0 s of 4.0 s: 1/3.9'} (measured apart)"
     assert all_rows.found.endswith("; 1 measured apart")
     assert row.reached is (way == ALLFAST), "it is judged all the same"
+
+
+def test_pairs_whose_runs_are_of_the_same_calls_are_not_apart() -> None:
+    cells = {("line", way, SLOW.name): [sample(run=run) for run in ("one", "two")] for way in (ALLFAST, REGISTRY)}
+    assert Figures(cells).together("line", (ALLFAST, REGISTRY), SLOW)
+    cells["line", ALLFAST, SLOW.name].pop()
+    assert not Figures(cells).together("line", (ALLFAST, REGISTRY), SLOW)
 
 
 def test_computed_seconds_are_of_the_run_that_they_are_computed_from() -> None:
@@ -96,7 +104,8 @@ def test_the_page_has_all_works_and_says_what_is_computed(tmp_path: Path) -> Non
     for trip in TRIPS:
         for work in trip.works:
             assert page.count(f"| {work.title} |") == 2 * len(work.ways) + 1, "(c) also as the whole command"
-    assert "MISS" not in page
+    assert "| MISS |" not in page
+    assert "## Why targets are missed" in page
     assert "(c) is the whole command then" in page
     assert all(file.name == "bench.md" or f"({file.name})" in page for file in files)
     assert len(json.loads((tmp_path / "bench.json").read_text())["samples"]) == len(results.samples)
