@@ -89,7 +89,7 @@ def _write_made(source: Source, trip: Trip, version: str) -> None:
         "small": int(trip.size * 0.44),
         "packages": int(trip.size * 0.8),
         "app": int(trip.size * 0.12),
-        # What is above is as it was after the change below it
+        # The change of what is below comes last: what is above it is by then as it was left
         "changed": version if version == "changed" else "base",
         "above": trip.versions[-2] if version == "changed" else version,
     }

@@ -30,6 +30,7 @@ LINES = (
     Line("20 Mbit/s", 20e6),
     Line("20 Mbit/s, 40 ms", 20e6, 0.04),
 )
+#: The line that all of allfast's works are measured on first, after the one without a limit.
 SLOW = LINES[3]
 
 SAVE, REGISTRY, ALLFAST = "save", "registry", "allfast"
@@ -60,8 +61,8 @@ class Trip:
     """Works that follow one another on a new server; `prepare` is brought first and not measured.
 
     `size` is about that of the image in bytes, without the base of a made one. `shaped` are the ways that are measured
-    on all lines, and not computed. `real` is a build of the example's web, others are made of
-    as many bytes as are wanted. What is measured of `prepare` all the same is told as the work `first`.
+    on all lines, and not computed. `real` is a build of the example's web, others are made of as many bytes as are
+    wanted. What is measured of `prepare` all the same is told as the work `first`.
     `elsewhere`: what this laptop remembers of it is lost before the works, as if another one had sent it.
     """
 
@@ -172,7 +173,7 @@ TRIPS = (
         "base",
     ),
 )
-#: The pair of a big image that is measured all the same, to see whether the rule of computed ones holds for it.
+#: The pair of a big image that is measured all the same, to see whether the rule of computed cells holds for it.
 CHECKED = ("python", LINES[1])
 
 
