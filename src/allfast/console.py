@@ -16,17 +16,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from allfast import events
+from allfast.event_text import checked, pulling, shipped, shipping, working
 from allfast.events import Event
-from allfast.progress_text import pulling, shipping
 from allfast.redact import Redactor
-from allfast.text import megabytes, printable, seconds, verdict
+from allfast.text import printable, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.status import Status
 
 STAGE_WIDTH = 10
-RESULT_MARKS = {"right": "ok", "wrong": "WRONG"}
 #: Seconds after which a line tells how far a shipment or a pull is, where no progress line is seen.
 LOG_LINE = 15.0
 #: Seconds for which the progress line shows a pull that is told of no more.
@@ -200,6 +199,9 @@ class TextConsole:
         self._progress("ship", words)
         self._over("ship")  # while others are built, the line speaks of them alone from now on
 
+    def _show_server_works(self, event: events.ServerWorks) -> None:
+        self._moves("ship" if event.work == "reading" else "load", working(event))
+
     def _show_pull(self, event: events.BasePulled) -> None:
         words = pulling(event)
         if event.state == "pulling":
@@ -229,11 +231,8 @@ class TextConsole:
         return self._under_way.pop(stage, None) is not None
 
     def _show_shipped(self, event: events.Shipped) -> None:
-        if event.sent:
-            text = f"{event.layers_sent} of {event.layers} layers, {megabytes(event.sent)}"
-            self._line("ship", f"{event.service}: {text} ({seconds(event.seconds)})")
-        else:
-            self._line("ship", f"{event.service}: the server has it")
+        self._over("load")
+        self._line("ship", shipped(event))
 
     def _show_container(self, event: events.ContainerChanged) -> None:
         self._steps[event.service] = f"{event.service} {event.state}"
@@ -243,12 +242,7 @@ class TextConsole:
 
     def _show_checked(self, event: events.Checked) -> None:
         style = {"wrong": "red", "could-not-be-asked": "yellow"}.get(event.result, "")
-        where = f"{event.service}: " if event.service else ""
-        self._line(
-            "verify",
-            f"{event.check}: {where}{event.text}: {RESULT_MARKS.get(event.result) or verdict(event.result)}",
-            style,
-        )
+        self._line("verify", checked(event), style)
 
     def _show_failed(self, event: events.Failed) -> None:
         self.close()
@@ -275,6 +269,7 @@ _SHOW: dict[type[Event], Any] = {
     events.BuildLog: TextConsole._show_build_log,
     events.Built: TextConsole._show_built,
     events.ShipProgress: TextConsole._show_ship_progress,
+    events.ServerWorks: TextConsole._show_server_works,
     events.BasePulled: TextConsole._show_pull,
     events.Shipped: TextConsole._show_shipped,
     events.ContainerChanged: TextConsole._show_container,

@@ -106,6 +106,23 @@ class ShipProgress(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ServerWorks(Event):
+    """What the server is at with an image while nothing of it travels, once a second where it takes longer than that.
+
+    `reading` an older version of a layer, or a layer that it has on another base, out of its engine; `loading`: the
+    engine takes the image's missing layers; `unpacking` them. `done` bytes of `total` (0: that is not known) in
+    `seconds`; of the unpacking not every engine tells how far it is.
+    """
+
+    name: ClassVar[str] = "server-works"
+    service: str
+    work: str
+    done: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class BasePulled(Event):
     """A base image that the server pulls from its registry by itself, while other layers are sent.
 

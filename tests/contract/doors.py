@@ -21,7 +21,7 @@ from allfast.agent.layers import Layers
 from allfast.agent.protocol import AgentError
 from allfast.agent.receive import WINDOW, Receiver, text
 from allfast.remote.failures import from_agent
-from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, as_note
 from testbed.common import HOST_ENV, wait_until
 from testbed.server import Server
 
@@ -71,13 +71,13 @@ class NearCache:
         """The index of a cached layer."""
         return base64.b64decode(self.receiver.index(name))
 
-    def warm(self, layer: str, go_on: GoOn) -> None:
+    def warm(self, layer: str, go_on: GoOn, works: Works) -> None:
         """Have a layer in the cache that the engine has."""
         with _refusals():
-            self.receiver.warm(layer)
+            self.receiver.warm(layer, as_note(works))
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn, works: Works
     ) -> tuple[str, ...]:
         """Take a layer: every batch is sent before it is carried out, as over a line that is faster than a disk."""
         stream = next(self._streams)
@@ -86,6 +86,9 @@ class NearCache:
             room = threading.Semaphore(WINDOW)
 
             def note(value: Any) -> None:
+                if "at" not in value:
+                    as_note(works)(value)
+                    return
                 room.release()
                 made(value["at"])
 
@@ -101,10 +104,10 @@ class NearCache:
             with _refusals():
                 return tuple(work.result()["damaged"])
 
-    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works) -> Loaded:
         """Load an image."""
         with _refusals():
-            answer = self.receiver.load(text(config), list(sizes), list(layers), limit)
+            answer = self.receiver.load(text(config), list(sizes), list(layers), limit, as_note(works))
         image = _found(answer["image"])
         self.shipped |= {image.engine_id} if image else set()
         return Loaded(answer["refused"], image)

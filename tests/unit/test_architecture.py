@@ -54,8 +54,8 @@ MAY_IMPORT = {
         "redact",
     },
     "plan_text": set[str](),
-    "progress_text": set[str](),
-    "console": {"plan_text", "progress_text", "redact"},
+    "event_text": set[str](),
+    "console": {"plan_text", "event_text", "redact"},
     "cli": {"pipeline", "remote", "config", "redact", "console", "plan_text"},
     "__main__": {"cli"},
 }

@@ -15,7 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allfast.console import JsonConsole, TextConsole, print_failure
-from allfast.events import BasePulled, BuildStep, Event, Failed, Note, Result, ShipProgress, StageBegan, StageEnded
+from allfast.events import (
+    BasePulled,
+    BuildStep,
+    Event,
+    Failed,
+    Note,
+    Result,
+    ServerWorks,
+    Shipped,
+    ShipProgress,
+    StageBegan,
+    StageEnded,
+)
 from allfast.redact import Redactor
 from allfast.text import printable
 
@@ -112,6 +124,37 @@ def test_rate_and_time_left_are_of_what_was_sent_now(shown: TextConsole) -> None
     shown.emit(StageBegan("ship"))
     shown.emit(ShipProgress("web", 4_010_000_000, 5_000_000_000, 2.0, found=4_000_000_000))
     assert line(shown) == "ship: web: 4.01 GB of 5.00 GB, 5.0 MB/s, 3 min 18 s left"
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (("reading", 1, 5, 2.0), "ship: web: the server reads a layer from its engine: 1.00 GB of 5.00 GB, 500.0 MB/s"),
+        (("reading", 1, 0, 2.0), "ship: web: the server reads a layer from its engine: 1.00 GB"),
+        (("reading", 0, 0, 2.0), "ship: web: the server reads a layer from its engine"),
+        (("loading", 2, 5, 4.0), "load: web: the server's engine takes it: 2.00 GB of 5.00 GB, 500.0 MB/s, 6.0 s left"),
+        (("unpacking", 0, 5, 0.0), "load: web: the server's engine unpacks it (5.00 GB)"),
+        (("unpacking", 5, 5, 9.0), "load: web: the server's engine unpacks it: 5.00 GB of 5.00 GB, 555.6 MB/s"),
+    ],
+)
+def test_what_the_server_is_at_is_told(shown: TextConsole, work: tuple[str, int, int, float], words: str) -> None:
+    name, done, total, seconds = work
+    shown.emit(StageBegan("ship"))
+    shown.emit(ServerWorks("web", name, done * 10**9, total * 10**9, seconds))
+    assert words in line(shown)
+    shown.emit(Shipped("web", 10, 1, 1, 1.0))
+    shown.emit(ShipProgress("api", 1, 2, 1.0))
+    assert "load" not in line(shown)
+
+
+def test_a_log_hears_of_a_server_that_works_for_long(logged: Callable[[float, Event], list[str]]) -> None:
+    def told(second: float) -> list[str]:
+        return logged(second, ServerWorks("web", "loading", int(second * 1e8), 5_000_000_000, second))
+
+    assert told(1) == told(15.9) == []
+    assert told(16) == ["load      web: the server's engine takes it: 1.60 GB of 5.00 GB, 100.0 MB/s, 34 s left"]
+    logged(17, Shipped("web", 10, 1, 1, 17.0))
+    assert told(18) == told(32) == [], "another image"
 
 
 @pytest.mark.parametrize(

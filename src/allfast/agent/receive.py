@@ -13,18 +13,18 @@ import json
 import queue
 import threading
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Set
+from typing import IO, Any, Callable, Dict, List, Optional, Set
 
-from allfast.agent import archive, cold, gentle, images, layer_cache, recipe, unpack
+from allfast.agent import archive, cold, gentle, images, layer_cache, loading, recipe, unpack
 from allfast.agent.awaited import Awaited
-from allfast.agent.engine import Engine, EngineError, first_error, is_out_of_space
+from allfast.agent.engine import Engine, is_out_of_space
 from allfast.agent.indexing import Indexing
 from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind, disk_full
+from allfast.agent.telling import Note, Telling, unheard
 from allfast.agent.warming import Fetch, Warming
 
 Json = Dict[str, Any]
-Note = Callable[[Json], None]
 
 #: Batches of one layer that wait; a laptop sends no more before it hears that one was carried out.
 WINDOW = 8
@@ -104,12 +104,15 @@ class Receiver:
         with self._indexing.waits():
             return base64.b64encode(self.cache.packed_index(full)).decode()
 
-    def warm(self, layer: str) -> None:
-        """Have a layer in the cache that the engine has, so that it need not come. Raises `AgentError` not-found."""
+    def warm(self, layer: str, note: Note = unheard) -> None:
+        """Have a layer in the cache that the engine has, so that it need not come. Raises `AgentError` not-found.
+
+        Notes how far it is (telling.py).
+        """
         gentle.yield_to_others()
         try:
             with self._indexing.waits():
-                self._warming.open(layer[7:])[1].close()
+                self._warming.open(layer[7:], Telling(note, "reading").at)[1].close()
         except OSError as error:
             self._full(error)
             raise
@@ -126,9 +129,10 @@ class Receiver:
     def receive(self, stream: int, layer: str, size: int, begin: int, codec: str, note: Note) -> Json:
         """Make a layer, from its byte `begin` on, out of the batches of a stream and the bases that they name.
 
-        Notes `{"at": bytes}` for each batch. `damaged` are bases that proved to be and are gone: then it has to be sent
-        anew. Raises `AgentError` bad-digest where the bases are right and the layer is not, disk-full where it has no
-        room besides the reserve, bad-request where the batches' `codec` is not here.
+        Notes `{"at": bytes}` for each batch, and how far a base is read (telling.py). `damaged` are bases that proved
+        to be and are gone: then it has to be sent anew. Raises `AgentError` bad-digest where the bases are right and
+        the layer is not, disk-full where it has no room besides the reserve, bad-request where the batches' `codec` is
+        not here.
         """
         gentle.yield_to_others()
         with self.cache.making(layer):
@@ -148,7 +152,7 @@ class Receiver:
         """See `images.name`."""
         images.name(self._engine, names)
 
-    def load(self, config: str, sizes: List[int], layers: List[int], limit: int) -> Json:
+    def load(self, config: str, sizes: List[int], layers: List[int], limit: int, note: Note = unheard) -> Json:
         """Give the engine an image's archive with layers of the cache, and look whether the image is there then.
 
         Args:
@@ -156,6 +160,7 @@ class Receiver:
             sizes: bytes of the tars of its layers, in order.
             layers: the numbers of those that go into the archive.
             limit: bytes of the cache afterwards, at most.
+            note: hears how far it is (telling.py).
 
         Answers `refused`, what the engine said ("" where it took it), and `image` (see `images.find`).
         Raises `AgentError` bad-digest where a layer of the cache is not what it was: it is gone then, and has to be
@@ -170,20 +175,12 @@ class Receiver:
         diff_ids = list(json.loads(document)["rootfs"]["diff_ids"])
         manifest = archive.manifest(document, diff_ids, dict(zip(diff_ids, sizes)))  # noqa: B905 - Python 3.9
 
-        def stream() -> Iterator[bytes]:
-            given = [(diff_ids[number], sizes[number]) for number in layers]
-            yield from archive.write_layers(
-                archive.Layer(layer, size, self.cache.bytes_of(layer, check=layer not in self._checked))
-                for layer, size in given
-            )
-            yield from archive.write_documents(document, manifest, diff_ids)
-
+        documents = archive.write_documents(document, manifest, diff_ids)
+        given = {diff_ids[number]: sizes[number] for number in layers}
+        telling = Telling(note, "loading")
         try:
             self.cache.require(0, self._awaited.layers().union(diff_ids))
-            with self._engine.stream("POST", "/images/load", stream(), quiet="1") as answer:
-                refused = first_error(answer.values())
-        except EngineError as error:
-            refused = error.message
+            refused = loading.give(self._engine, self.cache, given, documents, self._checked, telling)
         finally:
             free = self.cache.free()
             if free <= RESERVE:
@@ -278,7 +275,8 @@ class Receiver:
                 def find(name: bytes) -> recipe.Base:
                     if layer[7:].startswith(name.hex()):
                         raise recipe.BadRecipe("a layer that is made of itself")
-                    found, layer_file = self._warming.open(name.hex(), self._receiving)
+                    telling = Telling(note, "reading")
+                    found, layer_file = self._warming.open(name.hex(), telling.at, self._receiving)
                     bases.append(found)
                     return self.cache.base(found, opened.enter_context(layer_file))
 

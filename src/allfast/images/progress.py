@@ -8,11 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from allfast.agent.archive import Layer
-from allfast.events import Emit, ShipProgress
+from allfast.events import Emit, ServerWorks, ShipProgress
 from allfast.images.cargo import Freight
 from allfast.images.race import Race
+from allfast.remote.layers import Works
 
 PROGRESS_SECONDS = 0.2
+
+
+def works_of(service: str, emit: Emit) -> Works:
+    """What is told of the server's work on that service's image."""
+    return lambda work: emit(ServerWorks(service, work.name, work.done, work.total, work.seconds))
 
 
 class Tally:

@@ -13,7 +13,7 @@ from allfast.agent.receive import short
 from allfast.images.known_bases import KnownBases
 from allfast.images.pace import Pace
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, unheard
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Chunks, Encoder
 from allfast.transfer.errors import TransferError
@@ -30,7 +30,7 @@ ASKED, SIMILAR = 8, 4
 class Cache(Protocol):
     """What sending needs of a server's layer cache (remote.layers.LayerRequests).
 
-    `go_on` is asked now and then while the server is waited for, and may raise.
+    `go_on` is asked now and then while the server is waited for, and may raise. `works` hears what it is at.
     """
 
     def expect(self, diff_ids: Sequence[str], chain: str) -> None:
@@ -42,15 +42,15 @@ class Cache(Protocol):
     def index(self, name: str, go_on: GoOn) -> bytes:
         """The packed index of a cached layer."""
 
-    def warm(self, layer: str, go_on: GoOn) -> None:
+    def warm(self, layer: str, go_on: GoOn, works: Works) -> None:
         """Have the server read a layer from its engine into its cache."""
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn, works: Works
     ) -> tuple[str, ...]:
         """Send a layer's recipe; the bases that proved damaged."""
 
-    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works) -> Loaded:
         """Load an image with those layers."""
 
     def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
@@ -88,16 +88,19 @@ class Sender:
         self.wire = 0
         self.pace = Pace()
 
-    def prepare(self, missing: Mapping[str, int], chain: str = "", go_on: GoOn = lambda: None) -> Stock:
+    def prepare(
+        self, missing: Mapping[str, int], chain: str = "", go_on: GoOn = lambda: None, works: Works = unheard
+    ) -> Stock:
         """Learn what the server has, when it has brought into its cache what its engine has of the missing layers.
 
         `missing`: the layers to be sent, and about how many bytes they have; `chain`: all layers of the image that they
-        are to be loaded for. `go_on` is asked now and then while the server works, and may raise.
+        are to be loaded for. `go_on` is asked now and then while the server works, and may raise; `works` hears what it
+        is at.
         """
         stock = self._cache.stock(list(missing), chain)
         cold_ones = to_warm(missing, stock)
         for layer in cold_ones:
-            self._warm(layer, go_on)
+            self._warm(layer, go_on, works)
         if cold_ones:
             stock = self._cache.stock(list(missing), chain)
         self._codec = choose(stock.codecs)
@@ -118,11 +121,18 @@ class Sender:
         self._known.use(used)
         return stock
 
-    def send(self, layer: Layer, begun: int, made: Callable[[int], None], go_on: GoOn = lambda: None) -> Fate:
+    def send(
+        self,
+        layer: Layer,
+        begun: int,
+        made: Callable[[int], None],
+        go_on: GoOn = lambda: None,
+        works: Works = unheard,
+    ) -> Fate:
         """Send one layer, of which `begun` bytes are there.
 
         `made` is told how many of its bytes are there; `go_on` is asked now and then while the server is waited for,
-        and may raise. Raises `AgentRefusal` where it cannot arrive.
+        and may raise; `works` hears what that is at. Raises `AgentRefusal` where it cannot arrive.
         """
         begun = min(begun, layer.size - 1)  # what is whole was not checked there yet: one byte comes again
         bodies = self._memory.writer()
@@ -135,7 +145,7 @@ class Sender:
 
         try:
             with self.pace.running():
-                if self._cache.receive(arrival, self._batches(encoder, layer), arrived, go_on):
+                if self._cache.receive(arrival, self._batches(encoder, layer), arrived, go_on, works):
                     return Fate.DAMAGED
             self._known.add_sent(self._memory.put(layer.diff_id, encoder.index, bodies))
         except AgentRefusal as error:
@@ -177,10 +187,10 @@ class Sender:
         if encoder.index.size != layer.size:  # the server would wait for the rest
             raise TransferError(f"layer {layer.diff_id} has {encoder.index.size} bytes, and not {layer.size}")
 
-    def _warm(self, layer: str, go_on: GoOn) -> None:
+    def _warm(self, layer: str, go_on: GoOn, works: Works) -> None:
         """Have the server read a layer from its engine, if it can."""
         try:
-            self._cache.warm(layer, go_on)
+            self._cache.warm(layer, go_on, works)
         except AgentRefusal as error:
             if error.kind != Kind.NOT_FOUND:
                 raise

@@ -17,7 +17,7 @@ from allfast.images import to_engine
 from allfast.images.base_layers import Bases
 from allfast.images.cargo import LOST, Cargo, Destination, Freight, engine_errors, layer_errors, look
 from allfast.images.local_engine import LocalEngine
-from allfast.images.progress import Tally
+from allfast.images.progress import Tally, works_of
 from allfast.images.pulls import Pulls
 from allfast.images.room import Room
 from allfast.images.sending import Sender
@@ -197,13 +197,14 @@ class Shipper:
 
     def _attempt(self, freight: Freight, sent: Sent) -> tuple[str, Image | None, Sent]:
         """One load (to_engine.load). What the server's cache has lost since it was sent is sent again, once."""
+        works = works_of(freight.service, self._emit)
         try:
-            refused, image = to_engine.load(freight, sent, self._server, self._cache_limit)
+            refused, image = to_engine.load(freight, sent, self._server, self._cache_limit, works)
         except AgentRefusal as error:
             if error.kind not in LOST:
                 raise
             sent = sent.and_then(self._transfer.send(freight))
             with layer_errors(freight.service):
-                refused, image = to_engine.load(freight, sent, self._server, self._cache_limit)
+                refused, image = to_engine.load(freight, sent, self._server, self._cache_limit, works)
         self._configs += len(sent.config)
         return refused, image, replace(sent, wire=sent.wire + len(sent.config))

@@ -21,7 +21,7 @@ from allfast.images.base_pull import BasePull
 from allfast.images.cargo import DAMAGED_HINT, MISSING_HINT, UNREADABLE_HINT, Freight, layer_errors
 from allfast.images.local_engine import LocalEngine
 from allfast.images.pace import Pace
-from allfast.images.progress import Tally, Watch
+from allfast.images.progress import Tally, Watch, works_of
 from allfast.images.race import Overtaken, Race
 from allfast.images.sending import Fate, Sender
 from allfast.images.stored import StoredImage, is_known
@@ -128,8 +128,9 @@ class Transfer:
         missing, by_store, sent = freight.missing, True, 0
         fates: dict[str, Fate] = {}
         go_on = partial(self._go_on, race)
+        works = works_of(freight.service, self._emit)
         for _ in range(ATTEMPTS):
-            stock = self._sender.prepare(missing, chain_id(freight.local.diff_ids), go_on)
+            stock = self._sender.prepare(missing, chain_id(freight.local.diff_ids), go_on, works)
             pending = missing.keys() - stock.whole
             estimates = {layer: missing[layer] for layer in pending}
             watch = Watch(freight, estimates, self._emit, self._tally, lambda: self._sender.wire, race)
@@ -141,7 +142,7 @@ class Transfer:
                     for layer in layers:
                         whole = replace(layer, chunks=_until_stopped(layer.chunks, go_on))
                         begun = stock.begun.get(layer.diff_id, 0)
-                        fate = self._sender.send(whole, begun, watch.of(layer, begun), go_on)
+                        fate = self._sender.send(whole, begun, watch.of(layer, begun), go_on, works)
                         fates[layer.diff_id] = fate
                         if fate is Fate.ARRIVED:
                             pending = pending - {layer.diff_id}

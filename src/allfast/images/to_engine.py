@@ -9,7 +9,7 @@ from allfast.images.cargo import Destination, Freight
 from allfast.images.to_cache import Sent
 from allfast.model.release import Image
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Found
+from allfast.remote.layers import Found, Works
 from allfast.transfer.documents import normal_platform
 
 
@@ -22,8 +22,10 @@ def find(freight: Freight, server: Destination) -> Image | None:
     return _image(server.cache.find(ids, freight.local.diff_ids), freight, freight.config_digest)
 
 
-def load(freight: Freight, sent: Sent, server: Destination, cache_limit: int) -> tuple[str, Image | None]:
+def load(freight: Freight, sent: Sent, server: Destination, cache_limit: int, works: Works) -> tuple[str, Image | None]:
     """One attempt: why the engine refused ("" if it did not say), and the image as it is on the server then.
+
+    `works` hears how far it is.
 
     Raises:
         ShipError: the server's disk is full.
@@ -32,7 +34,7 @@ def load(freight: Freight, sent: Sent, server: Destination, cache_limit: int) ->
     numbers = {layer: number for number, layer in enumerate(freight.local.diff_ids)}
     layers = sorted(numbers[layer] for layer in freight.missing)
     try:
-        loaded = server.cache.load(sent.config, sent.sizes, layers, cache_limit)
+        loaded = server.cache.load(sent.config, sent.sizes, layers, cache_limit, works)
     except AgentRefusal as error:
         if error.kind != Kind.DISK_FULL:
             raise

@@ -14,7 +14,7 @@ from typing import Any
 
 from allfast.agent.receive import WINDOW, text
 from allfast.errors import AllfastError
-from allfast.remote.channel import Channel
+from allfast.remote.channel import Channel, Note
 
 #: Seconds that a server gets to be done with a layer that is given up. It may just be reading a base from its engine;
 #: what it makes after that lies in its cache, and nowhere else.
@@ -74,6 +74,29 @@ class Loaded:
     image: Found | None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a server is at while nothing travels, as the agent tells it: `done` bytes of `total` (0: not known)."""
+
+    name: str  # reading | loading | unpacking
+    done: int
+    total: int
+    seconds: float
+
+
+#: Hears of a server's work, if that takes a while; from any thread.
+Works = Callable[[Work], None]
+
+
+def unheard(_: Work) -> None:
+    """Nobody listens."""
+
+
+def as_note(works: Works) -> Note:
+    """Hears what an agent notes of its work."""
+    return lambda note: works(Work(note["work"], note["done"], note["of"], note["seconds"]))
+
+
 class LayerRequests:
     """The layer cache of a deployment, seen from here."""
 
@@ -99,15 +122,20 @@ class LayerRequests:
         """The packed index of a layer of the cache, named as `Stock` does; the server may have to make it."""
         return base64.b64decode(_awaited(lambda: self._channel.call("layer_index", {"layer": name}), go_on))
 
-    def warm(self, layer: str, go_on: GoOn) -> None:
+    def warm(self, layer: str, go_on: GoOn, works: Works = unheard) -> None:
         """Have the server read a layer from its engine into its cache.
 
         Raises `AgentRefusal` not-found where it cannot.
         """
-        _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}), go_on)
+        _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}, note=as_note(works)), go_on)
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """Send a layer's recipe; `made` is told how far the layer is there.
 
@@ -115,7 +143,7 @@ class LayerRequests:
         Raises `AgentRefusal` where the layer did not arrive as it is, and what `batches` and `go_on` raise: then the
         server is seen done with the layer, if that takes no longer than `GRACE`.
         """
-        under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on)
+        under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on, works)
         try:
             for batch in batches:
                 if not under_way.send(batch):
@@ -125,10 +153,12 @@ class LayerRequests:
             under_way.give_up()
             raise
 
-    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+    def load(
+        self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works = unheard
+    ) -> Loaded:
         """Load an image of that configuration with some layers of the cache (their numbers); `sizes` of all layers."""
         args = {"config": text(config), "sizes": list(sizes), "layers": list(layers), "limit": limit}
-        answer = self._channel.call("load_image", args)
+        answer = self._channel.call("load_image", args, note=as_note(works))
         return Loaded(answer["refused"], _found(answer["image"]))
 
     def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
@@ -164,12 +194,19 @@ class _Receiving:
     """A layer under way. Its batches leave in a thread: an interrupt must not stop one of them in the middle."""
 
     def __init__(
-        self, channel: Channel, stream: int, arrival: Arrival, made: Callable[[int], None], go_on: GoOn
+        self,
+        channel: Channel,
+        stream: int,
+        arrival: Arrival,
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works,
     ) -> None:
         self._channel = channel
         self._stream = stream
         self._made = made
         self._go_on = go_on
+        self._works = as_note(works)
         self._room = threading.Semaphore(WINDOW)
         self._batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._done = threading.Event()
@@ -233,5 +270,8 @@ class _Receiving:
                 self._channel.post("layer_batch", {"stream": self._stream}, b"")
 
     def _note(self, note: dict[str, Any]) -> None:
+        if "at" not in note:
+            self._works(note)
+            return
         self._room.release()
         self._made(note["at"])

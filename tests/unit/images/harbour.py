@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from allfast.agent import cold
 from allfast.agent.archive import Layer
@@ -26,7 +26,7 @@ from allfast.images.progress import Tally
 from allfast.images.sending import Fate, Sender
 from allfast.images.to_cache import Source, Transfer
 from allfast.remote.failures import from_agent
-from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, as_note, unheard
 from allfast.transfer.documents import Wanted
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
@@ -75,15 +75,20 @@ class Harbour:
         except AgentError as error:
             raise from_agent("harbour", error.to_json()) from error
 
-    def warm(self, layer: str, go_on: GoOn) -> None:
+    def warm(self, layer: str, go_on: GoOn, works: Works = unheard) -> None:
         """As `LayerRequests` has it; it never has to wait."""
         try:
-            self.receiver.warm(layer)
+            self.receiver.warm(layer, as_note(works))
         except AgentError as error:
             raise from_agent("harbour", error.to_json()) from error
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """As `LayerRequests` has it; one batch at a time is under way."""
         stream, to_come = next(self._streams), iter(batches)
@@ -91,9 +96,12 @@ class Harbour:
         def come() -> None:
             self.receiver.batch(stream, io.BytesIO(next(to_come, b"")))
 
-        def note(told: dict[str, int]) -> None:
-            made(told["at"])
-            come()
+        def note(told: dict[str, Any]) -> None:
+            if "at" in told:
+                made(told["at"])
+                come()
+            else:
+                as_note(works)(told)
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(come).result()
@@ -103,7 +111,7 @@ class Harbour:
             except AgentError as error:
                 raise from_agent("harbour", error.to_json()) from error
 
-    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works) -> Loaded:
         """There is no engine."""
         raise NotImplementedError
 
@@ -122,6 +130,7 @@ class Laptop:
     def __init__(self, harbour: Harbour, folder: Path) -> None:
         self.harbour, self.known = harbour, KnownLayers(folder)
         self.sender = Sender(harbour, self.known)
+        self.works: Works = unheard
 
     def next_shipment(self) -> None:
         """What the last one had in memory is gone."""
@@ -129,9 +138,9 @@ class Laptop:
 
     def attempt(self, layer: bytes) -> Fate:
         """Send a layer once, as an image of its own."""
-        stock = self.sender.prepare({name_of(layer): len(layer)})
+        stock = self.sender.prepare({name_of(layer): len(layer)}, works=self.works)
         begun = stock.begun.get(name_of(layer), 0)
-        return self.sender.send(Layer(name_of(layer), len(layer), [layer]), begun, lambda _: None)
+        return self.sender.send(Layer(name_of(layer), len(layer), [layer]), begun, lambda _: None, works=self.works)
 
     def send(self, layer: bytes) -> int:
         """Send a layer until it is there; how many bytes went for it."""

@@ -17,7 +17,7 @@ from allfast.events import Event
 from allfast.images.local_engine import LocalEngine
 from allfast.images.ship import Shipper
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Arrival, GoOn, Loaded, Stock
+from allfast.remote.layers import Arrival, GoOn, Loaded, Stock, Works, unheard
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
 from tests.unit.images.harbour import Harbour, Laptop, freight, name_of, transfer
@@ -37,11 +37,16 @@ class Leaky(Harbour):
         return super().stock(diff_ids, chain)
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """Without it."""
         self.cache.drop(name_of(OLD))
-        return super().receive(arrival, batches, made, go_on)
+        return super().receive(arrival, batches, made, go_on, works)
 
 
 def test_bases_that_go_missing_again_and_again_are_done_without(tmp_path: Path) -> None:
@@ -59,14 +64,19 @@ class Unlucky(Leaky):
         self.spoilt = 0
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """From a layer that is spoilt, or without it."""
         if self.spoilt == 2:
-            return super().receive(arrival, batches, made, go_on)
+            return super().receive(arrival, batches, made, go_on, works)
         self.spoilt += 1
         self.cache.whole(name_of(OLD)).write_bytes(OLD[:999] + b"?" + OLD[1000:])
-        return Harbour.receive(self, arrival, batches, made, go_on)
+        return Harbour.receive(self, arrival, batches, made, go_on, works)
 
 
 def test_bases_that_are_missing_at_the_last_attempt_are_named_as_that(tmp_path: Path) -> None:
@@ -81,11 +91,16 @@ class Spoiling(Harbour):
     """Its disk loses a byte of a layer whenever that is used."""
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """From a layer that is spoilt."""
         self.cache.whole(name_of(OLD)).write_bytes(OLD[:999] + b"?" + OLD[1000:])
-        return super().receive(arrival, batches, made, go_on)
+        return super().receive(arrival, batches, made, go_on, works)
 
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """It seems to be there."""
@@ -108,14 +123,21 @@ class Refusing(Harbour):
         self.kinds = list(kinds)
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """Nothing, while there is a reason."""
         if not self.kinds:
-            return super().receive(arrival, batches, made, go_on)
+            return super().receive(arrival, batches, made, go_on, works)
         raise AgentRefusal(self.kinds.pop(0), f"srv: {arrival.layer} is not right")
 
-    def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int) -> Loaded:
+    def load(
+        self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works = unheard
+    ) -> Loaded:
         """Nothing."""
         raise AgentRefusal(self.kinds[-1], f"srv: {name_of(NEW)} is not right")
 

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from allfast.agent import recipe, warming
+from allfast.agent import recipe, telling, warming
 from allfast.agent.layer_cache import LayerCache
 from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import Context
 from allfast.agent.warming import ROOM, Warming
-from allfast.remote.layers import Arrival
+from allfast.remote.layers import Arrival, Work
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Encoder
 from tests.unit.images.engines import NEW, OLD, SMALL, Engines
@@ -63,6 +63,21 @@ def test_what_is_being_read_is_no_beginning_and_counts(laptop: Laptop, engine: E
     assert cache.size() == 0
 
 
+def test_it_is_told_how_far_a_layer_is_read(laptop: Laptop, engine: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nothing is sent for, and one that a recipe names."""
+    monkeypatch.setattr(telling, "EVERY", 0.0)
+    told: list[Work] = []
+    laptop.works = told.append
+    laptop.sender.prepare({name_of(OLD): len(OLD)}, works=laptop.works)
+    assert [(work.name, work.done, work.total) for work in told] == [("reading", len(OLD), len(OLD))]
+    told.clear()
+    laptop.harbour.receiver._indexing.finish()
+    laptop.harbour.cache.drop(name_of(OLD))
+    laptop.send(NEW)
+    assert [(work.name, work.done, work.total) for work in told] == [("reading", len(OLD), len(OLD))]
+    assert engine.read == [name_of(OLD)] * 2
+
+
 def test_a_layer_that_is_read_has_its_beginning_no_more(laptop: Laptop) -> None:
     cache = laptop.harbour.cache
     cache.make()
@@ -86,7 +101,7 @@ def test_the_cache_makes_room_for_what_is_read(laptop: Laptop, monkeypatch: pyte
     monkeypatch.setattr(LayerCache, "free", lambda cache: room - 2 * cache.size())
     cold = laptop.harbour.receiver._warming
     cold._lost.clear()
-    cold.open(name_of(OLD)[7:])[1].close()
+    cold.open(name_of(OLD)[7:], lambda *_: None)[1].close()
     assert [layer for layer, _ in cache.layers()] == [name_of(OLD)]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from allfast.images.progress import Tally
 from allfast.images.to_cache import Stopped, Transfer
-from allfast.remote.layers import Arrival, GoOn
+from allfast.remote.layers import Arrival, GoOn, Works, unheard
 from tests.unit.images.harbour import Harbour, Laptop, Saved, freight
 from tests.unit.transfer.recipes import tree
 
@@ -32,11 +32,16 @@ class Slow(Harbour):
         return super().index(name, go_on)
 
     def receive(
-        self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn
+        self,
+        arrival: Arrival,
+        batches: Iterable[bytes],
+        made: Callable[[int], None],
+        go_on: GoOn,
+        works: Works = unheard,
     ) -> tuple[str, ...]:
         """A layer, if somebody still wants it."""
         self._work("layer", go_on)
-        return super().receive(arrival, batches, made, go_on)
+        return super().receive(arrival, batches, made, go_on, works)
 
     def _work(self, at: str, go_on: GoOn) -> None:
         if at == self.at:

@@ -15,7 +15,7 @@ from allfast.agent.requests import Call
 from allfast.errors import AllfastError, LockLostError, RemoteError
 from allfast.remote import layers
 from allfast.remote.channel import Channel
-from allfast.remote.layers import Arrival, LayerRequests
+from allfast.remote.layers import Arrival, LayerRequests, Work
 from tests.unit.remote.line import Line, connected, table
 
 LAYER = "sha256:" + "1" * 64
@@ -29,9 +29,12 @@ class Agent:
         self.refusal: AgentError | None = None
         self.batches: list[bytes] = []
         self.over = threading.Event()
+        self.noted: dict[str, Any] | None = None
 
-    def work(self, _: Call) -> dict[str, Any]:
+    def work(self, call: Call) -> dict[str, Any]:
         """Until the end."""
+        if self.noted is not None:
+            call.note(self.noted)
         assert self.over.wait(30)
         return {"damaged": []}
 
@@ -135,6 +138,19 @@ def test_one_that_is_not_stopped_waits(channel: Channel, agent: Agent) -> None:
     assert ends(sending(channel, 1, go_on)) is None
     assert ends(lambda: LayerRequests(channel).warm(LAYER, go_on)) is None
     assert asked
+
+
+def test_what_the_server_is_at_is_heard(channel: Channel, agent: Agent) -> None:
+    """Beside the batches that are carried out, which make room for more; once a request is over, nothing of it."""
+    agent.noted = {"work": "reading", "done": 3, "of": 9, "seconds": 1.5}
+    agent.over.set()
+    heard: list[Work] = []
+    arrival = Arrival(LAYER, 1000, 0, "zlib")
+    made: list[int] = []
+    asking = LayerRequests(channel)
+    assert ends(lambda: asking.receive(arrival, [BATCH], made.append, lambda: None, heard.append)) is None
+    assert ends(lambda: asking.warm(LAYER, lambda: None, heard.append)) is None
+    assert heard == [Work("reading", 3, 9, 1.5)] * 2
 
 
 @pytest.mark.parametrize("what", ["warm", "receive"])

@@ -1,9 +1,11 @@
-"""How far what travels is, in words: of layers that are sent, and of a base that the server pulls by itself."""
+"""Events in words: how far what travels is, what has arrived, and what a check found."""
 
 from __future__ import annotations
 
 from allfast import events
-from allfast.text import megabytes, time_left
+from allfast.text import megabytes, seconds, time_left, verdict
+
+RESULT_MARKS = {"right": "ok", "wrong": "WRONG"}
 
 
 def shipping(event: events.ShipProgress) -> str:
@@ -17,6 +19,25 @@ def shipping(event: events.ShipProgress) -> str:
     wire = f", {megabytes(event.wire)} on the wire" if event.wire else ""
     left = time_left(event.total - event.sent, rate)
     return f"{event.service}: {megabytes(event.sent)}{of}, {megabytes(rate)}/s{left}{wire}{whole}"
+
+
+_WORK = {
+    "reading": "the server reads a layer from its engine",
+    "loading": "the server's engine takes it",
+    "unpacking": "the server's engine unpacks it",
+}
+
+
+def working(event: events.ServerWorks) -> str:
+    """What the server is at: `web: the server's engine takes it: 1.0 GB of 5.0 GB, 500.0 MB/s, 8.0 s left`."""
+    text = f"{event.service}: {_WORK[event.work]}"
+    if not event.done:
+        return f"{text} ({megabytes(event.total)})" if event.total else text
+    if not event.total:
+        return f"{text}: {megabytes(event.done)}"
+    rate = event.done / event.seconds if event.seconds > 0 else 0
+    left = time_left(event.total - event.done, rate)
+    return f"{text}: {megabytes(event.done)} of {megabytes(event.total)}, {megabytes(rate)}/s{left}"
 
 
 def pulling(event: events.BasePulled) -> str:
@@ -34,3 +55,17 @@ def pulling(event: events.BasePulled) -> str:
     if event.state == "given-up":
         return f"the pull of {image} is given up ({event.cause}): its layers are sent"
     return f"the server could not pull {image} ({event.cause}): its layers are sent"
+
+
+def shipped(event: events.Shipped) -> str:
+    """An image that is on the server: `web: 1 of 9 layers, 1.1 kB (0.4 s)`."""
+    if not event.sent:
+        return f"{event.service}: the server has it"
+    layers = f"{event.layers_sent} of {event.layers} layers"
+    return f"{event.service}: {layers}, {megabytes(event.sent)} ({seconds(event.seconds)})"
+
+
+def checked(event: events.Checked) -> str:
+    """What a check found: `identity: web: sha256:... on all containers: ok`."""
+    where = f"{event.service}: " if event.service else ""
+    return f"{event.check}: {where}{event.text}: {RESULT_MARKS.get(event.result) or verdict(event.result)}"
