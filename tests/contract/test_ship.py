@@ -6,17 +6,18 @@ import random
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from allfast.agent import telling
 from allfast.agent.answer import Answer
 from allfast.agent.engine import Engine
 from allfast.agent.protocol import Kind
 from allfast.errors import RefusedError, ShipError
-from allfast.events import Event, Note, ShipProgress
+from allfast.events import Event, Note, ServerWorks, ShipProgress
 from allfast.images.cargo import Cargo
 from allfast.images.data_images import ensure_data_image
 from allfast.images.local_engine import LocalEngine
@@ -159,6 +160,32 @@ def test_progress_grows_to_the_whole(yards: Yards, doors: Doors) -> None:
     assert all(earlier.sent <= later.sent <= later.total for earlier, later in pairwise(progress))
     assert all(100e6 < event.total < 180e6 for event in progress)
     assert len(progress) <= 1 + progress[-1].seconds / 0.2
+
+
+@pytest.mark.parametrize("there", ["overlay2", "containerd", "bullseye"])
+def test_what_the_server_is_at_is_told(there: str, yards: Yards, doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an engine with a graph driver also how far it is with what it unpacks."""
+    monkeypatch.setattr(telling, "EVERY", 0.0)
+    yard, (_, door) = yards("overlay2"), doors(there)
+    data = random.Random(there).randbytes(2_000_000)
+    yard.ship(door, Cargo("web", yard.image("first", data=data)))
+    first = _works(yard.events)
+    assert [name for name, _ in groupby(work.work for work in first)] == ["loading", "unpacking"]
+    taken = [work for work in first if work.work == "loading"]
+    assert taken[-1].done == taken[-1].total > 2_000_000
+    assert taken[0].done < taken[-1].done
+    unpacked = [work.done for work in first if work.work == "unpacking"]
+    assert unpacked[0] == 0
+    assert unpacked[-1] == (0 if there == "containerd" else taken[-1].total)
+    door.cache.clear()
+    yard.ship(door, Cargo("web", yard.image("second", data=data)))
+    read = [work for work in _works(yard.events) if work.work == "reading"]
+    assert read[-1].done > 2_000_000
+    assert read[-1].total >= read[-1].done
+
+
+def _works(events: list[Event]) -> list[ServerWorks]:
+    return [event for event in events if isinstance(event, ServerWorks)]
 
 
 def test_another_platform_is_never_sent(yards: Yards, doors: Doors) -> None:
