@@ -8,17 +8,42 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from allfast.agent.archive import Layer
-from allfast.events import Emit, ServerWorks, ShipProgress
+from allfast.events import Emit, Note, ServerWorks, ShipProgress
 from allfast.images.cargo import Freight
 from allfast.images.race import Race
-from allfast.remote.layers import Works
+from allfast.remote.layers import Work, Works
+from allfast.text import megabytes
 
 PROGRESS_SECONDS = 0.2
+#: Seconds of reading from the server's engine after which it is told how to do without.
+LONG = 10.0
+GIB = 1 << 30
 
 
-def works_of(service: str, emit: Emit) -> Works:
-    """What is told of the server's work on that service's image."""
-    return lambda work: emit(ServerWorks(service, work.name, work.done, work.total, work.seconds))
+def works_of(service: str, emit: Emit, cache_limit: int) -> Works:
+    """What is told of the server's work on that service's image.
+
+    Also, once, that a layer is read for long because it has no room in a layer cache of so many bytes.
+    """
+    advised = False
+
+    def works(work: Work) -> None:
+        nonlocal advised
+        emit(ServerWorks(service, work.name, work.done, work.total, work.seconds))
+        if work.name == "reading" and work.seconds >= LONG and cache_limit < work.total and not advised:
+            advised = True
+            emit(Note(_advice(work.total, cache_limit), service=service))
+
+    return works
+
+
+def _advice(layer: int, cache_limit: int) -> str:
+    enough = layer // GIB + 2  # the other layers have to have room, too
+    return (
+        f"a layer of {megabytes(layer)} is read out of the server's engine, because the layer cache"
+        f" ({megabytes(cache_limit)}) has no room for it:"
+        f' with layer_cache = "{enough}GiB" in allfast.toml it is at hand'
+    )
 
 
 class Tally:

@@ -83,7 +83,7 @@ class Shipper:
         self._tally = Tally()
         source = Source(local, index or LayerIndex(user_cache()))
         sender = Sender(server.cache, known or KnownLayers())
-        self._transfer = Transfer(source, sender, emit, self._tally, stopped or threading.Event())
+        self._transfer = Transfer(source, sender, emit, self._tally, stopped or threading.Event(), cache_limit)
         self._pulls = pulls
         self._bases = None if pulls is None else Bases(pulls, self._transfer, server)
         self._configs = 0  # bytes
@@ -197,7 +197,7 @@ class Shipper:
 
     def _attempt(self, freight: Freight, sent: Sent) -> tuple[str, Image | None, Sent]:
         """One load (to_engine.load). What the server's cache has lost since it was sent is sent again, once."""
-        works = works_of(freight.service, self._emit)
+        works = works_of(freight.service, self._emit, self._cache_limit)
         try:
             refused, image = to_engine.load(freight, sent, self._server, self._cache_limit, works)
         except AgentRefusal as error:

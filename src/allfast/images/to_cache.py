@@ -84,10 +84,20 @@ class Transfer:
 
     Args:
         stopped: once it is set, what is being sent ends with the batch under way, and nothing more begins.
+        cache_limit: bytes that the server's layer cache has when all is done, at most.
     """
 
-    def __init__(self, source: Source, sender: Sender, emit: Emit, tally: Tally, stopped: threading.Event) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sender: Sender,
+        emit: Emit,
+        tally: Tally,
+        stopped: threading.Event,
+        cache_limit: int,
+    ) -> None:
         self._source, self._sender = source, sender
+        self._cache_limit = cache_limit
         self._emit, self._tally = emit, tally
         self._stopped = stopped
         self._mutex = threading.Lock()
@@ -128,7 +138,7 @@ class Transfer:
         missing, by_store, sent = freight.missing, True, 0
         fates: dict[str, Fate] = {}
         go_on = partial(self._go_on, race)
-        works = works_of(freight.service, self._emit)
+        works = works_of(freight.service, self._emit, self._cache_limit)
         for _ in range(ATTEMPTS):
             stock = self._sender.prepare(missing, chain_id(freight.local.diff_ids), go_on, works)
             pending = missing.keys() - stock.whole

@@ -24,6 +24,7 @@ from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalEngine, LocalImage
 from allfast.images.progress import Tally
 from allfast.images.sending import Fate, Sender
+from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Source, Transfer
 from allfast.remote.failures import from_agent
 from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, as_note, unheard
@@ -167,7 +168,7 @@ class Saved(Source):
 
 def transfer(laptop: Laptop, layer: bytes, told: list[Event]) -> None:
     """Send an image that has one layer."""
-    work = Transfer(Saved(layer), laptop.sender, told.append, Tally(), threading.Event())
+    work = Transfer(Saved(layer), laptop.sender, told.append, Tally(), threading.Event(), CACHE_LIMIT)
     work.send(freight(layer))
 
 

@@ -23,6 +23,7 @@ from allfast.images.progress import Tally
 from allfast.images.pull_choice import Outcome
 from allfast.images.pulls import Pulls
 from allfast.images.room import Room
+from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Source, Transfer
 from allfast.model.base import BaseImage
 from allfast.transfer.index import LayerIndex
@@ -65,7 +66,7 @@ class Yard:
         both = {"web": (REFERENCE,), "api": (REFERENCE,)}
         self.pulls = Pulls(both, cast("Engine", None), self._describe, lambda _: nullcontext(), self.events.append)
         source = Images(cast("LocalEngine", None), LayerIndex())
-        transfer = Transfer(source, self.sender, lambda _: None, Tally(), threading.Event())
+        transfer = Transfer(source, self.sender, lambda _: None, Tally(), threading.Event(), CACHE_LIMIT)
         self.bases = Bases(self.pulls, transfer, cast("Destination", self))
 
     def sends_at(self, rate: float | None) -> None:

@@ -10,13 +10,13 @@ import pytest
 from allfast.agent.archive import Layer
 from allfast.agent.layer_files import RESERVE
 from allfast.errors import RefusedError
-from allfast.events import Event, ShipProgress
+from allfast.events import Event, Note, ServerWorks, ShipProgress
 from allfast.images import progress
 from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalImage
 from allfast.images.progress import Tally, Watch
 from allfast.images.room import Room
-from allfast.remote.layers import Stock
+from allfast.remote.layers import Stock, Work
 
 MB = 1_000_000
 
@@ -200,3 +200,20 @@ def test_progress_ends_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     (last,) = told
     assert isinstance(last, ShipProgress)
     assert (last.all_sent, last.all_total) == (270 + 10 + 5, 270 + 10 + 10)
+
+
+def test_a_layer_cache_that_is_too_small_for_a_layer_is_named_once() -> None:
+    """Where that costs time; one that could hold the layer has lost it for another reason."""
+    told = list[Event]()
+    small, large = (progress.works_of("web", told.append, limit) for limit in (2 << 30, 6 << 30))
+    for seconds in (2.0, 11.0, 12.0):
+        small(Work("reading", 4 << 30, 5 << 30, seconds))
+        large(Work("reading", 4 << 30, 5 << 30, seconds))
+        small(Work("loading", 4 << 30, 5 << 30, seconds))
+    (note,) = (event for event in told if isinstance(event, Note))
+    assert note.text == (
+        "a layer of 5.37 GB is read out of the server's engine, because the layer cache (2.15 GB) has no room for it:"
+        ' with layer_cache = "7GiB" in allfast.toml it is at hand'
+    )
+    assert note.service == "web"
+    assert sum(1 for event in told if isinstance(event, ServerWorks)) == 9

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from allfast.images.progress import Tally
+from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Stopped, Transfer
 from allfast.remote.layers import Arrival, GoOn, Works, unheard
 from tests.unit.images.harbour import Harbour, Laptop, Saved, freight
@@ -56,4 +57,4 @@ def test_a_shipment_can_be_stopped_while_the_server_works(at: str, tmp_path: Pat
     slow = Slow(tmp_path / "server", at)
     sender = Laptop(slow, tmp_path / "other").sender
     with pytest.raises(Stopped):
-        Transfer(Saved(NEW), sender, lambda _: None, Tally(), slow.stopped).send(freight(NEW))
+        Transfer(Saved(NEW), sender, lambda _: None, Tally(), slow.stopped, CACHE_LIMIT).send(freight(NEW))
