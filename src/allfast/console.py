@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from allfast import events
-from allfast.event_text import checked, pulling, shipped, shipping, working
+from allfast.event_text import checked, nothing_to_do, pulling, shipped, shipping, working
 from allfast.events import Event
 from allfast.redact import Redactor
 from allfast.text import printable, seconds
@@ -136,11 +136,14 @@ class TextConsole:
     def _progress(self, stage: str, words: str) -> None:
         """Say how far a stage is, beside what else is under way."""
         self._under_way[stage] = words
+        self._draw()
+
+    def _draw(self) -> None:
+        """Show what is under way on the progress line."""
         if not self.rich.is_terminal:
             return
-        text = printable(
-            " | ".join(f"{stage}: {words}" if words else stage for stage, words in self._under_way.items())
-        )
+        told = (f"{stage}: {words}" if words else stage for stage, words in self._under_way.items())
+        text = self.rich.render_str(printable(" | ".join(told)))  # a status would read a string as markup
         if self._status is None:
             self._status = self.rich.status(text)
             self._status.start()
@@ -200,7 +203,11 @@ class TextConsole:
         self._over("ship")  # while others are built, the line speaks of them alone from now on
 
     def _show_server_works(self, event: events.ServerWorks) -> None:
-        self._moves("ship" if event.work == "reading" else "load", working(event))
+        stage = "read" if event.work == "reading" else "load"
+        if not event.over:
+            self._moves(stage, working(event))
+        elif self._over(stage):
+            self._draw()
 
     def _show_pull(self, event: events.BasePulled) -> None:
         words = pulling(event)
@@ -231,7 +238,6 @@ class TextConsole:
         return self._under_way.pop(stage, None) is not None
 
     def _show_shipped(self, event: events.Shipped) -> None:
-        self._over("load")
         self._line("ship", shipped(event))
 
     def _show_container(self, event: events.ContainerChanged) -> None:
@@ -255,9 +261,7 @@ class TextConsole:
         elif event.outcome == "done" and event.proven:
             self.text(" ".join(filter(None, ["All fast.", event.release, seconds(event.seconds), event.url])), "green")
         elif event.outcome == "nothing-to-do" and event.release:
-            what = f"is a canary already, with {event.canary} % of the visitors" if event.canary else "is live"
-            text = f"Nothing to do: {event.release} {what}, proven and healthy."
-            self.text(" ".join(filter(None, [text, event.url])), "green")
+            self.text(" ".join(filter(None, [nothing_to_do(event), event.url])), "green")
 
 
 _SHOW: dict[type[Event], Any] = {

@@ -1,4 +1,4 @@
-"""Events in words: how far what travels is, what has arrived, and what a check found."""
+"""Events in words: how far what travels is, what has arrived, what a check found, why nothing was done."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORK = {
 
 def working(event: events.ServerWorks) -> str:
     """What the server is at: `web: the server's engine takes it: 1.0 GB of 5.0 GB, 500.0 MB/s, 8.0 s left`."""
-    text = f"{event.service}: {_WORK[event.work]}"
+    text = f"{event.service}: {_WORK.get(event.work, event.work)}"
     if not event.done:
         return f"{text} ({megabytes(event.total)})" if event.total else text
     if not event.total:
@@ -69,3 +69,9 @@ def checked(event: events.Checked) -> str:
     """What a check found: `identity: web: sha256:... on all containers: ok`."""
     where = f"{event.service}: " if event.service else ""
     return f"{event.check}: {where}{event.text}: {RESULT_MARKS.get(event.result) or verdict(event.result)}"
+
+
+def nothing_to_do(event: events.Result) -> str:
+    """Why a run has changed nothing: the release is where it should be."""
+    what = f"is a canary already, with {event.canary} % of the visitors" if event.canary else "is live"
+    return f"Nothing to do: {event.release} {what}, proven and healthy."

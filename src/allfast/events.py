@@ -111,7 +111,7 @@ class ServerWorks(Event):
 
     `reading` an older version of a layer, or a layer that it has on another base, out of its engine; `loading`: the
     engine takes the image's missing layers; `unpacking` them. `done` bytes of `total` (0: that is not known) in
-    `seconds`; of the unpacking not every engine tells how far it is.
+    `seconds`; of the unpacking not every engine tells how far it is. With `over`, nothing more is told of it.
     """
 
     name: ClassVar[str] = "server-works"
@@ -120,6 +120,7 @@ class ServerWorks(Event):
     done: int
     total: int
     seconds: float
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ def seconds(value: float) -> str:
     """A duration in seconds: `0.4 s`, `12 s`, `3 min 05 s`."""
     if value < 10:
         return f"{value:.1f} s"
-    if value < 100:
-        return f"{value:.0f} s"
-    return f"{value // 60:.0f} min {value % 60:02.0f} s"
+    whole = round(value)
+    return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02} s"
 
 
 def time_left(size: int, rate: float) -> str:

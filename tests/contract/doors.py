@@ -21,7 +21,8 @@ from allfast.agent.layers import Layers
 from allfast.agent.protocol import AgentError
 from allfast.agent.receive import WINDOW, Receiver, text
 from allfast.remote.failures import from_agent
-from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, as_note
+from allfast.remote.hearing import Hearing, Works
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from testbed.common import HOST_ENV, wait_until
 from testbed.server import Server
 
@@ -74,7 +75,7 @@ class NearCache:
     def warm(self, layer: str, go_on: GoOn, works: Works) -> None:
         """Have a layer in the cache that the engine has."""
         with _refusals():
-            self.receiver.warm(layer, as_note(works))
+            self.receiver.warm(layer, Hearing(works).note)
 
     def receive(
         self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn, works: Works
@@ -87,7 +88,7 @@ class NearCache:
 
             def note(value: Any) -> None:
                 if "at" not in value:
-                    as_note(works)(value)
+                    Hearing(works).note(value)
                     return
                 room.release()
                 made(value["at"])
@@ -107,7 +108,7 @@ class NearCache:
     def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works) -> Loaded:
         """Load an image."""
         with _refusals():
-            answer = self.receiver.load(text(config), list(sizes), list(layers), limit, as_note(works))
+            answer = self.receiver.load(text(config), list(sizes), list(layers), limit, Hearing(works).note)
         image = _found(answer["image"])
         self.shipped |= {image.engine_id} if image else set()
         return Loaded(answer["refused"], image)

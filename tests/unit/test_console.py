@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -23,7 +24,6 @@ from allfast.events import (
     Note,
     Result,
     ServerWorks,
-    Shipped,
     ShipProgress,
     StageBegan,
     StageEnded,
@@ -52,6 +52,20 @@ def line(console: TextConsole) -> str:
     return str(console._status.status)
 
 
+def rendered(console: TextConsole) -> str:
+    """The progress line as a terminal gets it, with its spinner before it."""
+    assert console._status is not None
+    with console.rich.capture() as captured:
+        console.rich.print(console._status.renderable)
+    return re.sub(r"\x1b\[[0-9;]*m", "", captured.get()).rstrip()
+
+
+def test_what_a_step_says_is_no_markup(shown: TextConsole) -> None:
+    """A closing tag that nothing has opened would be an error."""
+    shown.emit(BuildStep("web", "RUN sed 's#[/]#_#' [bold]", 1, 9))
+    assert rendered(shown).endswith("build: web [1/9] RUN sed 's#[/]#_#' [bold]")
+
+
 def test_the_progress_line_shows_builds_and_what_is_sent_beside_them(shown: TextConsole) -> None:
     shown.emit(StageBegan("build"))
     assert line(shown) == "build"
@@ -70,6 +84,7 @@ def test_the_progress_line_shows_builds_and_what_is_sent_beside_them(shown: Text
 def test_a_step_that_bears_its_number_gets_no_other(shown: TextConsole, name: str) -> None:
     shown.emit(BuildStep("web", name, 3, 9))
     assert line(shown) == f"build: web {name}"
+    assert rendered(shown).endswith(f"build: web {name}")
     shown.emit(BuildStep("web", "[auth] library/x:pull token", 3, 9))
     assert line(shown) == "build: web [3/9] [auth] library/x:pull token"
 
@@ -129,9 +144,9 @@ def test_rate_and_time_left_are_of_what_was_sent_now(shown: TextConsole) -> None
 @pytest.mark.parametrize(
     ("work", "words"),
     [
-        (("reading", 1, 5, 2.0), "ship: web: the server reads a layer from its engine: 1.00 GB of 5.00 GB, 500.0 MB/s"),
-        (("reading", 1, 0, 2.0), "ship: web: the server reads a layer from its engine: 1.00 GB"),
-        (("reading", 0, 0, 2.0), "ship: web: the server reads a layer from its engine"),
+        (("reading", 1, 5, 2.0), "read: web: the server reads a layer from its engine: 1.00 GB of 5.00 GB, 500.0 MB/s"),
+        (("reading", 1, 0, 2.0), "read: web: the server reads a layer from its engine: 1.00 GB"),
+        (("reading", 0, 0, 2.0), "read: web: the server reads a layer from its engine"),
         (("loading", 2, 5, 4.0), "load: web: the server's engine takes it: 2.00 GB of 5.00 GB, 500.0 MB/s, 6.0 s left"),
         (("unpacking", 0, 5, 0.0), "load: web: the server's engine unpacks it (5.00 GB)"),
         (("unpacking", 5, 5, 9.0), "load: web: the server's engine unpacks it: 5.00 GB of 5.00 GB, 555.6 MB/s"),
@@ -142,9 +157,10 @@ def test_what_the_server_is_at_is_told(shown: TextConsole, work: tuple[str, int,
     shown.emit(StageBegan("ship"))
     shown.emit(ServerWorks("web", name, done * 10**9, total * 10**9, seconds))
     assert words in line(shown)
-    shown.emit(Shipped("web", 10, 1, 1, 1.0))
-    shown.emit(ShipProgress("api", 1, 2, 1.0))
-    assert "load" not in line(shown)
+    shown.emit(BuildStep("api", "RUN make", 1, 2))
+    assert words in line(shown)
+    shown.emit(ServerWorks("web", name, done * 10**9, total * 10**9, seconds, over=True))
+    assert line(shown) == "ship | build: api [1/2] RUN make"
 
 
 def test_a_log_hears_of_a_server_that_works_for_long(logged: Callable[[float, Event], list[str]]) -> None:
@@ -153,7 +169,7 @@ def test_a_log_hears_of_a_server_that_works_for_long(logged: Callable[[float, Ev
 
     assert told(1) == told(15.9) == []
     assert told(16) == ["load      web: the server's engine takes it: 1.60 GB of 5.00 GB, 100.0 MB/s, 34 s left"]
-    logged(17, Shipped("web", 10, 1, 1, 17.0))
+    logged(17, ServerWorks("web", "loading", 1, 5, 17.0, over=True))
     assert told(18) == told(32) == [], "another image"
 
 

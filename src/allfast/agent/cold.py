@@ -15,9 +15,7 @@ from allfast.agent.archive import blob_path
 from allfast.agent.engine import Engine, EngineError, EngineUnreachable
 from allfast.agent.engine_store import NoRoom, Unreadable, body, file_of, unreadable
 from allfast.agent.image_store import open_image
-
-#: Called for each chunk that is read; what it raises ends the reading.
-GoOn = Callable[[], None]
+from allfast.agent.telling import Tell
 
 
 def fetch(
@@ -27,15 +25,16 @@ def fetch(
     layer: str,
     file: Any,
     room: Callable[[int], bool],
-    go_on: GoOn = lambda: None,
+    tell: Tell = lambda *_: None,
 ) -> None:
     """Write a layer of an image into a file that is open and empty.
 
-    `room` is asked whether so many bytes have room. Raises `Unreadable` where the layer is not to be had, `NoRoom`
-    where there is none for it, or for the whole image where only `docker save` has it: that may write all of it.
+    `room` is asked whether so many bytes have room. `tell` is called for each piece that is read. Raises `Unreadable`
+    where the layer is not to be had, `NoRoom` where there is none for it, or for the whole image where only
+    `docker save` has it: that may write all of it.
     """
     try:
-        _from_store(engine, image, diff_ids, layer, file, room, go_on)
+        _from_store(engine, image, diff_ids, layer, file, room, tell)
         return
     except Unreadable:
         file.seek(0)
@@ -43,31 +42,42 @@ def fetch(
     _require(room, _image_size(engine, image))
     try:
         with engine.stream("GET", f"/images/{image}/get") as answer:
-            _from_archive(answer, layer, file, room, go_on)
+            _from_archive(answer, layer, file, room, tell)
     except (EngineError, EngineUnreachable) as error:
         raise Unreadable(str(error)) from error
 
 
-def _watched(chunks: Iterable[bytes], go_on: GoOn) -> Iterator[bytes]:
+def _told(chunks: Iterable[bytes], size: int, tell: Tell) -> Iterator[bytes]:
+    done = 0
     for chunk in chunks:
-        go_on()
+        done += len(chunk)
+        tell(min(done, size), size)
         yield chunk
 
 
+def _passed(chunks: Iterable[bytes], tell: Tell) -> int:
+    """Read what is of no use here; how many bytes that were."""
+    size = 0
+    for chunk in chunks:
+        tell(0, 0)
+        size += len(chunk)
+    return size
+
+
 def _from_store(
-    engine: Engine, image: str, diff_ids: List[str], layer: str, file: Any, room: Callable[[int], bool], go_on: GoOn
+    engine: Engine, image: str, diff_ids: List[str], layer: str, file: Any, room: Callable[[int], bool], tell: Tell
 ) -> None:
     number = diff_ids.index(layer)
     with open_image(engine, image, diff_ids) as stored:
         size = stored.size(number)
         if size is None:
-            size = sum(len(chunk) for _, chunks in stored.layers([number]) for chunk in _watched(chunks, go_on))
+            size = sum(_passed(chunks, tell) for _, chunks in stored.layers([number]))
         _require(room, size)
         for _, chunks in stored.layers([number]):
-            file.writelines(_watched(chunks, go_on))
+            file.writelines(_told(chunks, size, tell))
 
 
-def _from_archive(answer: Answer, layer: str, file: Any, room: Callable[[int], bool], go_on: GoOn) -> None:
+def _from_archive(answer: Answer, layer: str, file: Any, room: Callable[[int], bool], tell: Tell) -> None:
     read = file_of(answer).read
     while True:
         part = parts.next_part(read)
@@ -75,15 +85,14 @@ def _from_archive(answer: Answer, layer: str, file: Any, room: Callable[[int], b
             raise Unreadable(f"{layer} is not in the archive")
         name = parts.name_of(part.head)
         if name != blob_path(layer) and not name.endswith("/layer.tar"):
-            for _ in _watched(body(read, part.size), go_on):
-                pass
+            _passed(body(read, part.size), tell)
             continue
         size = parts.number(part.head[-parts.BLOCK :][parts.SIZE])
         if size is None:
             raise Unreadable(f"the size of {name} cannot be read")
         _require(room, size)
         hashed = hashlib.sha256()
-        for data in _watched(body(read, part.size), go_on):
+        for data in _told(body(read, part.size), size, tell):
             data = data[: max(0, size)]
             size -= len(data)
             hashed.update(data)

@@ -111,8 +111,8 @@ class Receiver:
         """
         gentle.yield_to_others()
         try:
-            with self._indexing.waits():
-                self._warming.open(layer[7:], Telling(note, "reading").at)[1].close()
+            with self._indexing.waits(), Telling(note, "reading") as telling:
+                self._warming.open(layer[7:], telling.at)[1].close()
         except OSError as error:
             self._full(error)
             raise
@@ -177,10 +177,10 @@ class Receiver:
 
         documents = archive.write_documents(document, manifest, diff_ids)
         given = {diff_ids[number]: sizes[number] for number in layers}
-        telling = Telling(note, "loading")
         try:
             self.cache.require(0, self._awaited.layers().union(diff_ids))
-            refused = loading.give(self._engine, self.cache, given, documents, self._checked, telling)
+            with Telling(note, "loading") as telling:
+                refused = loading.give(self._engine, self.cache, given, documents, self._checked, telling)
         finally:
             free = self.cache.free()
             if free <= RESERVE:
@@ -275,8 +275,8 @@ class Receiver:
                 def find(name: bytes) -> recipe.Base:
                     if layer[7:].startswith(name.hex()):
                         raise recipe.BadRecipe("a layer that is made of itself")
-                    telling = Telling(note, "reading")
-                    found, layer_file = self._warming.open(name.hex(), telling.at, self._receiving)
+                    with Telling(note, "reading") as telling:
+                        found, layer_file = self._warming.open(name.hex(), telling.at, self._receiving)
                     bases.append(found)
                     return self.cache.base(found, opened.enter_context(layer_file))
 

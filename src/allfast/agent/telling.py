@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, NamedTuple
 
-#: Seconds of a piece of work before anything is told of it, and from one telling to the next.
+#: Seconds of a piece of work before anything is told of it, and from one note to the next.
 EVERY = 1.0
 
 Note = Callable[[Dict[str, Any]], None]
-#: Hears how many bytes are done, and of how many (0: that is not known).
+#: Hears how many bytes are done, and of how many (0: that is not known yet). What it raises ends the work.
 Tell = Callable[[int, int], None]
 
 
@@ -17,29 +18,46 @@ def unheard(_: Dict[str, Any]) -> None:
     """A note that nobody waits for."""
 
 
-class Telling:
-    """Notes `{"work", "done", "of", "seconds"}`: bytes that are done, of how many, in how many seconds; for one thread.
+class _State(NamedTuple):
+    work: str
+    done: int
+    total: int
+    began: float
 
-    Work is `reading` a layer out of the engine, `loading`, where the engine takes an image, and `unpacking`, where it
-    has taken it.
+
+class Telling:
+    """Notes `{"work", "done", "total", "seconds"}` once a second while the block lasts, from its first second on.
+
+    That are bytes, and seconds since the first of them. Work is `reading` a layer out of the engine, `loading`, where
+    the engine takes an image, and `unpacking`, where it has taken it: not every engine says how far it is with that.
     """
 
     def __init__(self, note: Note, work: str) -> None:
         self._note = note
-        self._work = work
-        self._began = self._told = time.monotonic()
-        self._heard = False
+        self._state = _State(work, 0, 0, time.monotonic())
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> Telling:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
     def at(self, done: int, total: int) -> None:
-        """So far is what is being done."""
-        now = time.monotonic()
-        if now - self._told >= EVERY:
-            self._told, self._heard = now, True
-            self._note({"work": self._work, "done": done, "of": total, "seconds": now - self._began})
+        """So many bytes are done, of so many."""
+        state = self._state
+        again = done < state.done or total != state.total or not state.done
+        self._state = _State(state.work, done, total, time.monotonic() if again else state.began)
 
     def then(self, work: str, total: int) -> None:
-        """Something else begins, which is told at once where anything was."""
-        self._work, self._began = work, time.monotonic()
-        if self._heard:
-            self._told = float("-inf")
-            self.at(0, total)
+        """That was done; other work begins."""
+        self._state = _State(work, 0, total, time.monotonic())
+
+    def _tell(self) -> None:
+        while not self._over.wait(EVERY):
+            state = self._state
+            seconds = time.monotonic() - state.began
+            self._note({"work": state.work, "done": state.done, "total": state.total, "seconds": seconds})

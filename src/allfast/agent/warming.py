@@ -19,7 +19,7 @@ ROOM = 4.1
 ENDING = 5.0
 
 #: As `cold.fetch`.
-Fetch = Callable[[Engine, str, List[str], str, Any, Callable[[int], bool], Callable[[], None]], None]
+Fetch = Callable[[Engine, str, List[str], str, Any, Callable[[int], bool], Tell], None]
 
 
 class Held(NamedTuple):
@@ -91,24 +91,18 @@ class Warming:
 
     def _brought(self, layer: str, held: Held, tell: Tell) -> IO[bytes]:
         """Read a layer into a file of its own: the beginning of it that is there may be needed yet."""
-        path, total = self._cache.fetched(layer), 0
+        path = self._cache.fetched(layer)
 
-        def room(size: int) -> bool:
-            nonlocal total
-            total = size
-            return self._has_room(size)
+        def told(done: int, total: int) -> None:
+            self._go_on()
+            tell(done, total)
 
         try:
             self._go_on()
             self._cache.make()
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with os.fdopen(os.open(path, flags, 0o660), "wb") as file:
-
-                def go_on() -> None:
-                    self._go_on()
-                    tell(file.tell(), total)
-
-                self._fetch(self._engine, held.image, held.diff_ids, layer, file, room, go_on)
+                self._fetch(self._engine, held.image, held.diff_ids, layer, file, self._has_room, told)
             self._cache.finish(layer, path)
             return self._cache.use(layer)
         except BaseException as error:

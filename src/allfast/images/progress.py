@@ -11,7 +11,7 @@ from allfast.agent.archive import Layer
 from allfast.events import Emit, Note, ServerWorks, ShipProgress
 from allfast.images.cargo import Freight
 from allfast.images.race import Race
-from allfast.remote.layers import Work, Works
+from allfast.remote.hearing import Work, Works
 from allfast.text import megabytes
 
 PROGRESS_SECONDS = 0.2
@@ -29,7 +29,7 @@ def works_of(service: str, emit: Emit, cache_limit: int) -> Works:
 
     def works(work: Work) -> None:
         nonlocal advised
-        emit(ServerWorks(service, work.name, work.done, work.total, work.seconds))
+        emit(ServerWorks(service, work.name, work.done, work.total, work.seconds, work.over))
         if work.name == "reading" and work.seconds >= LONG and cache_limit < work.total and not advised:
             advised = True
             emit(Note(_advice(work.total, cache_limit), service=service))

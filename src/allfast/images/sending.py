@@ -13,7 +13,8 @@ from allfast.agent.receive import short
 from allfast.images.known_bases import KnownBases
 from allfast.images.pace import Pace
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, unheard
+from allfast.remote.hearing import Works, unheard
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Chunks, Encoder
 from allfast.transfer.errors import TransferError

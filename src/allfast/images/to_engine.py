@@ -9,7 +9,8 @@ from allfast.images.cargo import Destination, Freight
 from allfast.images.to_cache import Sent
 from allfast.model.release import Image
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Found, Works
+from allfast.remote.hearing import Works
+from allfast.remote.layers import Found
 from allfast.transfer.documents import normal_platform
 
 

@@ -6,24 +6,15 @@ import io
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import IO, Any
 
 from allfast.agent import messages
 from allfast.agent.protocol import BEATS_PER_SILENCE
 from allfast.errors import AllfastError, LockLostError, RemoteError
 from allfast.remote import greeting
+from allfast.remote.call import Call, Note
 from allfast.remote.failures import MALFORMED, AgentRefusal, from_agent, not_understood, result_of
 from allfast.remote.outlet import Outlet
-
-Note = Callable[[dict[str, Any]], None]
-
-
-@dataclass(slots=True)
-class _Call:
-    done: threading.Event = field(default_factory=threading.Event)
-    answer: dict[str, Any] | None = None
-    note: Note | None = None
 
 
 class Channel:
@@ -47,7 +38,7 @@ class Channel:
         self._silence = silence
         self._explain = explain
         self._cut = cut
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._number = 0
         self._mutex = threading.Lock()  # of the calls, the number and the failure
         self._failure: AllfastError | None = None
@@ -117,7 +108,7 @@ class Channel:
         Raises `AllfastError`: its own, or else, with `settle`, that of something told before. Then it was carried out
         all the same.
         """
-        call = _Call(note=note)
+        call = Call(note=note)
         self.await_hello()
         with self._mutex:
             if self._failure:
@@ -127,15 +118,20 @@ class Channel:
             self._calls[number] = call
         sized = {} if body is None else {"body": size}
         self._send({"id": number, "request": request, "args": args or {}, **sized}, body)
-        call.done.wait()
+        try:
+            call.done.wait()
+        finally:
+            with self._mutex:
+                self._calls.pop(number, None)
         with self._mutex:
-            self._calls.pop(number, None)
             if call.answer is None:
                 assert self._failure is not None  # set before `done` without an answer
                 raise self._failure
             if body is None:
                 self._known = max(self._known, told)
         result = self._result(call.answer)
+        if call.failure is not None:
+            raise call.failure
         if settle:
             self.settle()
         return result
@@ -252,8 +248,7 @@ class Channel:
         if call is None:
             return
         if "note" in message:
-            if call.note is not None:
-                call.note(message["note"])
+            call.hear(message["note"])
             return
         call.answer = message
         call.done.set()

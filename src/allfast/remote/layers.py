@@ -14,7 +14,8 @@ from typing import Any
 
 from allfast.agent.receive import WINDOW, text
 from allfast.errors import AllfastError
-from allfast.remote.channel import Channel, Note
+from allfast.remote.channel import Channel
+from allfast.remote.hearing import Hearing, Works, unheard
 
 #: Seconds that a server gets to be done with a layer that is given up. It may just be reading a base from its engine;
 #: what it makes after that lies in its cache, and nowhere else.
@@ -74,29 +75,6 @@ class Loaded:
     image: Found | None
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a server is at while nothing travels, as the agent tells it: `done` bytes of `total` (0: not known)."""
-
-    name: str  # reading | loading | unpacking
-    done: int
-    total: int
-    seconds: float
-
-
-#: Hears of a server's work, if that takes a while; from any thread.
-Works = Callable[[Work], None]
-
-
-def unheard(_: Work) -> None:
-    """Nobody listens."""
-
-
-def as_note(works: Works) -> Note:
-    """Hears what an agent notes of its work."""
-    return lambda note: works(Work(note["work"], note["done"], note["of"], note["seconds"]))
-
-
 class LayerRequests:
     """The layer cache of a deployment, seen from here."""
 
@@ -127,7 +105,8 @@ class LayerRequests:
 
         Raises `AgentRefusal` not-found where it cannot.
         """
-        _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}, note=as_note(works)), go_on)
+        with Hearing(works) as heard:
+            _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}, note=heard.note), go_on)
 
     def receive(
         self,
@@ -143,22 +122,24 @@ class LayerRequests:
         Raises `AgentRefusal` where the layer did not arrive as it is, and what `batches` and `go_on` raise: then the
         server is seen done with the layer, if that takes no longer than `GRACE`.
         """
-        under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on, works)
-        try:
-            for batch in batches:
-                if not under_way.send(batch):
-                    break
-            return under_way.result()
-        except BaseException:
-            under_way.give_up()
-            raise
+        with Hearing(works) as heard:
+            under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on, heard)
+            try:
+                for batch in batches:
+                    if not under_way.send(batch):
+                        break
+                return under_way.result()
+            except BaseException:
+                under_way.give_up()
+                raise
 
     def load(
         self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works = unheard
     ) -> Loaded:
         """Load an image of that configuration with some layers of the cache (their numbers); `sizes` of all layers."""
         args = {"config": text(config), "sizes": list(sizes), "layers": list(layers), "limit": limit}
-        answer = self._channel.call("load_image", args, note=as_note(works))
+        with Hearing(works) as heard:
+            answer = self._channel.call("load_image", args, note=heard.note)
         return Loaded(answer["refused"], _found(answer["image"]))
 
     def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
@@ -200,13 +181,13 @@ class _Receiving:
         arrival: Arrival,
         made: Callable[[int], None],
         go_on: GoOn,
-        works: Works,
+        heard: Hearing,
     ) -> None:
         self._channel = channel
         self._stream = stream
         self._made = made
         self._go_on = go_on
-        self._works = as_note(works)
+        self._heard = heard
         self._room = threading.Semaphore(WINDOW)
         self._batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._done = threading.Event()
@@ -271,7 +252,8 @@ class _Receiving:
 
     def _note(self, note: dict[str, Any]) -> None:
         if "at" not in note:
-            self._works(note)
+            self._heard.note(note)
             return
+        self._heard.over()
         self._room.release()
         self._made(note["at"])

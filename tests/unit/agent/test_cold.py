@@ -50,8 +50,8 @@ class Ended(Exception):  # noqa: N818 - nothing went wrong
     """Nothing more is to be read."""
 
 
-def end() -> None:
-    """In place of what lets a reading go on."""
+def end(*_: int) -> None:
+    """In place of what hears how far a reading is."""
     raise Ended
 
 
@@ -73,6 +73,20 @@ def test_a_reading_ends_at_its_next_chunk_when_it_is_told_to() -> None:
         cold.fetch(cast(Engine, engine), IMAGE, DIFF_IDS, DIFF_IDS[1], file, lambda _: True, end)
     assert file.getvalue() == b""
     assert engine.ended
+
+
+def test_it_is_told_how_far_the_layer_is_read_and_not_the_archive() -> None:
+    """Which has another layer before it; the size of the image is only asked for to see whether it has room."""
+    engine, file, told = Btrfs({"Size": 54_000}), io.BytesIO(), list[tuple[int, int]]()
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    cold.fetch(cast(Engine, engine), IMAGE, DIFF_IDS, DIFF_IDS[1], file, lambda _: True, tell)
+    size = len(LAYERS[1])
+    assert told[0] == (0, 0)
+    assert told[-1] == (size, size)
+    assert {total for done, total in told if done} == {size}
 
 
 @pytest.mark.parametrize(

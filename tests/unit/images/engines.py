@@ -8,6 +8,7 @@ from typing import Any
 
 from allfast.agent.engine import Engine
 from allfast.agent.engine_store import NoRoom, Unreadable
+from allfast.agent.telling import Tell
 from tests.unit.images.harbour import name_of
 from tests.unit.transfer.recipes import tree
 
@@ -27,6 +28,7 @@ class Engines:
         self.layers: dict[str, bytes] = {}
         self.read: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        self.after: Callable[[], object] = lambda: None
 
     def loaded(self, *layers: bytes) -> None:
         """It has an image of these layers, on a base."""
@@ -41,7 +43,7 @@ class Engines:
         layer: str,
         file: Any,
         room: Callable[[int], bool],
-        go_on: Callable[[], None],
+        tell: Tell,
     ) -> None:
         """As `cold.fetch`."""
         self.read.append(layer)
@@ -52,4 +54,5 @@ class Engines:
         file.write(self.layers[layer])
         file.flush()
         self.meanwhile()
-        go_on()
+        tell(len(self.layers[layer]), len(self.layers[layer]))
+        self.after()

@@ -27,7 +27,8 @@ from allfast.images.sending import Fate, Sender
 from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Source, Transfer
 from allfast.remote.failures import from_agent
-from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock, Works, as_note, unheard
+from allfast.remote.hearing import Hearing, Works, unheard
+from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from allfast.transfer.documents import Wanted
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
@@ -79,7 +80,7 @@ class Harbour:
     def warm(self, layer: str, go_on: GoOn, works: Works = unheard) -> None:
         """As `LayerRequests` has it; it never has to wait."""
         try:
-            self.receiver.warm(layer, as_note(works))
+            self.receiver.warm(layer, Hearing(works).note)
         except AgentError as error:
             raise from_agent("harbour", error.to_json()) from error
 
@@ -102,7 +103,7 @@ class Harbour:
                 made(told["at"])
                 come()
             else:
-                as_note(works)(told)
+                Hearing(works).note(told)
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(come).result()

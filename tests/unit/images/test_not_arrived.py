@@ -17,7 +17,8 @@ from allfast.events import Event
 from allfast.images.local_engine import LocalEngine
 from allfast.images.ship import Shipper
 from allfast.remote.failures import AgentRefusal
-from allfast.remote.layers import Arrival, GoOn, Loaded, Stock, Works, unheard
+from allfast.remote.hearing import Works, unheard
+from allfast.remote.layers import Arrival, GoOn, Loaded, Stock
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
 from tests.unit.images.harbour import Harbour, Laptop, freight, name_of, transfer

@@ -16,7 +16,8 @@ from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalImage
 from allfast.images.progress import Tally, Watch
 from allfast.images.room import Room
-from allfast.remote.layers import Stock, Work
+from allfast.remote.hearing import Work
+from allfast.remote.layers import Stock
 
 MB = 1_000_000
 

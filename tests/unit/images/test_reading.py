@@ -17,7 +17,8 @@ from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import Context
 from allfast.agent.warming import ROOM, Warming
-from allfast.remote.layers import Arrival, Work
+from allfast.remote.hearing import Work
+from allfast.remote.layers import Arrival
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Encoder
 from tests.unit.images.engines import NEW, OLD, SMALL, Engines
@@ -65,16 +66,27 @@ def test_what_is_being_read_is_no_beginning_and_counts(laptop: Laptop, engine: E
 
 def test_it_is_told_how_far_a_layer_is_read(laptop: Laptop, engine: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that nothing is sent for, and one that a recipe names."""
-    monkeypatch.setattr(telling, "EVERY", 0.0)
+    monkeypatch.setattr(telling, "EVERY", 0.001)
+    heard = threading.Event()
     told: list[Work] = []
-    laptop.works = told.append
-    laptop.sender.prepare({name_of(OLD): len(OLD)}, works=laptop.works)
-    assert [(work.name, work.done, work.total) for work in told] == [("reading", len(OLD), len(OLD))]
+
+    def works(work: Work) -> None:
+        told.append(work)
+        if work.done:
+            heard.set()
+
+    def until_it_is_heard() -> None:
+        assert heard.wait(20)
+
+    laptop.works, engine.after = works, until_it_is_heard
+    laptop.sender.prepare({name_of(OLD): len(OLD)}, works=works)
+    assert (told[-1].name, told[-1].done, told[-1].total) == ("reading", len(OLD), len(OLD))
     told.clear()
+    heard.clear()
     laptop.harbour.receiver._indexing.finish()
     laptop.harbour.cache.drop(name_of(OLD))
     laptop.send(NEW)
-    assert [(work.name, work.done, work.total) for work in told] == [("reading", len(OLD), len(OLD))]
+    assert (told[-1].name, told[-1].done, told[-1].total) == ("reading", len(OLD), len(OLD))
     assert engine.read == [name_of(OLD)] * 2
 
 

@@ -12,7 +12,8 @@ import pytest
 from allfast.images.progress import Tally
 from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Stopped, Transfer
-from allfast.remote.layers import Arrival, GoOn, Works, unheard
+from allfast.remote.hearing import Works, unheard
+from allfast.remote.layers import Arrival, GoOn
 from tests.unit.images.harbour import Harbour, Laptop, Saved, freight
 from tests.unit.transfer.recipes import tree
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from allfast.agent import requests
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import Call
 from allfast.errors import LockLostError, RemoteError
+from allfast.remote import channel as remote_channel
+from allfast.remote.call import Call as RemoteCall
 from allfast.remote.channel import Channel
 from allfast.remote.failures import AgentRefusal
 from allfast.remote.server import Server
@@ -31,6 +34,7 @@ class Agent:
         self.done: list[Any] = []
         self.slow = 0.0
         self.go = threading.Event()
+        self.noted = threading.Event()
 
     def put(self, call: Call) -> None:
         """Keep a value; -1 fails, -2 finds the lock lost, both when they may."""
@@ -47,6 +51,12 @@ class Agent:
         """The arguments, and what has been done."""
         call.note({"half": True})
         return [call.args, list(self.done), call.body.read().hex() if call.body else ""]
+
+    def slow_one(self, call: Call) -> None:
+        """It notes something when it may."""
+        assert self.go.wait(10)
+        call.note({"late": True})
+        self.noted.set()
 
     def refuse(self, call: Call) -> None:
         """A failure of its own."""
@@ -75,7 +85,7 @@ class Torn(io.BytesIO):
 def agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
     one = Agent()
     nothing = {"lock": lambda _: {"unfinished": None}, "unlock": one.echo}
-    known = {"put": one.put, "echo": one.echo, "refuse": one.refuse, "body": one.echo, **nothing}
+    known = {"put": one.put, "echo": one.echo, "refuse": one.refuse, "body": one.echo, "slow": one.slow_one, **nothing}
     monkeypatch.setattr(requests, "REQUESTS", table(known, "body"))
     return one
 
@@ -349,3 +359,36 @@ def test_what_taking_the_lock_waits_for_is_told(monkeypatch: pytest.MonkeyPatch,
         server_of(line).lock("test", True, lambda one: told.append(one.doing), lambda: told.append("settling")),
     ):
         assert told == ["deploy", "settling"]
+
+
+def test_who_cannot_bear_a_note_hears_of_it_alone(channel: Channel) -> None:
+    """As where what is printed goes nowhere: the connection's thread hears for all others, too."""
+
+    def fail(_: dict[str, Any]) -> None:
+        raise BrokenPipeError("nobody reads")
+
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        channel.call("echo", {"a": 1}, note=fail)
+    assert channel.call("echo", {"a": 2})[0] == {"a": 2}
+
+
+class Interrupted(threading.Event):
+    """Ctrl-C is pressed while it is waited for."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Not to its end."""
+        raise KeyboardInterrupt
+
+
+def test_who_was_interrupted_hears_nothing_more(
+    agent: Agent, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His request is still under way."""
+    notes: list[Any] = []
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(remote_channel, "Call", partial(RemoteCall, done=Interrupted()))
+        channel.call("slow", note=notes.append)
+    agent.go.set()
+    assert agent.noted.wait(10)
+    channel.call("echo")  # its answer comes after the note
+    assert notes == []

@@ -15,7 +15,8 @@ from allfast.agent.requests import Call
 from allfast.errors import AllfastError, LockLostError, RemoteError
 from allfast.remote import layers
 from allfast.remote.channel import Channel
-from allfast.remote.layers import Arrival, LayerRequests, Work
+from allfast.remote.hearing import Work
+from allfast.remote.layers import Arrival, LayerRequests
 from tests.unit.remote.line import Line, connected, table
 
 LAYER = "sha256:" + "1" * 64
@@ -29,14 +30,17 @@ class Agent:
         self.refusal: AgentError | None = None
         self.batches: list[bytes] = []
         self.over = threading.Event()
-        self.noted: dict[str, Any] | None = None
+        self.noted: list[dict[str, Any]] = []
+        self.more = threading.Event()
 
     def work(self, call: Call) -> dict[str, Any]:
         """Until the end."""
-        if self.noted is not None:
-            call.note(self.noted)
+        for note in self.noted:
+            call.note(note)
         assert self.over.wait(30)
-        return {"damaged": []}
+        if self.more.is_set():
+            call.note(self.noted[-1])
+        return {"damaged": [], "refused": "", "image": None}
 
     def batch(self, call: Call) -> None:
         """Take a batch, if it is not refused."""
@@ -51,7 +55,7 @@ class Agent:
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     one = Agent()
-    known = dict.fromkeys(("receive_layer", "warm_layer", "layer_index"), one.work)
+    known = dict.fromkeys(("receive_layer", "warm_layer", "layer_index", "load_image"), one.work)
     monkeypatch.setattr(requests, "REQUESTS", table({**known, "layer_batch": one.batch}, "layer_batch"))
     yield one
     one.over.set()
@@ -141,16 +145,38 @@ def test_one_that_is_not_stopped_waits(channel: Channel, agent: Agent) -> None:
 
 
 def test_what_the_server_is_at_is_heard(channel: Channel, agent: Agent) -> None:
-    """Beside the batches that are carried out, which make room for more; once a request is over, nothing of it."""
-    agent.noted = {"work": "reading", "done": 3, "of": 9, "seconds": 1.5}
+    """And that it is over, when a batch is carried out or the request is; it makes no room for batches."""
+    reading = {"work": "reading", "done": 3, "total": 9, "seconds": 1.5}
+    agent.noted = [reading, reading, {"at": 500}, {"at": 600}]
     agent.over.set()
-    heard: list[Work] = []
-    arrival = Arrival(LAYER, 1000, 0, "zlib")
-    made: list[int] = []
-    asking = LayerRequests(channel)
-    assert ends(lambda: asking.receive(arrival, [BATCH], made.append, lambda: None, heard.append)) is None
+    heard: list[Work | int] = []
+    arrival, asking = Arrival(LAYER, 1000, 0, "zlib"), LayerRequests(channel)
+    assert ends(lambda: asking.receive(arrival, [BATCH], heard.append, lambda: None, heard.append)) is None
+    work = Work("reading", 3, 9, 1.5)
+    over = Work("reading", 3, 9, 1.5, over=True)
+    assert heard == [work, work, over, 500, 600]
+    heard.clear()
+    agent.noted = [reading]
     assert ends(lambda: asking.warm(LAYER, lambda: None, heard.append)) is None
-    assert heard == [Work("reading", 3, 9, 1.5)] * 2
+    assert ends(lambda: asking.load(b"{}", [], [], 0, heard.append)) is None
+    assert heard == [work, over] * 2
+
+
+def test_who_waits_no_more_hears_nothing(channel: Channel, agent: Agent) -> None:
+    """The agent is still at work on it, and notes that."""
+    heard: list[Work] = []
+    agent.noted = [{"work": "reading", "done": 3, "total": 9, "seconds": 1.5}]
+
+    def go_on() -> None:
+        if heard:
+            raise Unwanted
+
+    assert isinstance(ends(lambda: LayerRequests(channel).warm(LAYER, go_on, heard.append)), Unwanted)
+    assert [work.over for work in heard] == [False, True]
+    agent.more.set()
+    agent.over.set()
+    channel.call("layer_index", {"layer": LAYER})  # what was noted before it has come
+    assert [work.over for work in heard] == [False, True]
 
 
 @pytest.mark.parametrize("what", ["warm", "receive"])
