@@ -18,6 +18,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 from allfast.agent import parts
 from allfast.agent.parts import BLOCK
 
+#: The first byte of the control of a recipe: of which version all of it is.
+VERSION = 3
 #: The most bytes of a batch's control and data, packed or not.
 LIMIT = 4 << 20
 #: The most bytes of a batch as it travels: two lengths, control and data.
@@ -99,6 +101,7 @@ class Decoder:
         self._write = write
         self.left = left
         self._unpack = unpack
+        self._version = 0  # is not known yet
         self._control = self._data = _Reader(b"")
         self._layer = self._part = self._time = 0  # the cursor, and the time of change of the newest head
         self._source = (0, 0)
@@ -127,12 +130,20 @@ class Decoder:
             for unpack, piece in zip(self._unpack, (control, data))  # noqa: B905 - Python 3.9
         )
         while self._control.more():
+            if not self._version:
+                self._begin()
+                continue
             step = self._steps.get(self._control.byte())
             if step is None:
                 raise BadRecipe("an unknown step")
             step()
         if self._data.more():
             raise BadRecipe("data that no step takes")
+
+    def _begin(self) -> None:
+        self._version = self._control.byte()
+        if self._version != VERSION:
+            raise BadRecipe(f"a recipe of version {self._version}, and not {VERSION}")
 
     def _emit(self, data: bytes) -> None:
         if len(data) > self.left:

@@ -48,6 +48,7 @@ class StepWriter:
         self._run = (0, 0)  # a step that can be repeated, and how often
         self._copy = (0, 0)  # start and size of a copy that may grow
         self._control, self._data = bytearray(), bytearray()
+        self._first = bytes([recipe.VERSION])  # what the control begins with
         self._packers = [packer(codec) for _ in range(2)]
         self._done = begin
 
@@ -109,6 +110,7 @@ class StepWriter:
         self._settle()
         if not self._control:
             return None
+        self._control[:0], self._first = self._first, b""
         pieces = []
         for packing, plain in zip(self._packers, (self._control, self._data), strict=True):
             pieces.append(packing.pack(plain) if plain else b"")

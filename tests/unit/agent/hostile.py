@@ -148,7 +148,9 @@ class Maker:
 
     def _invented(self, source: random.Random, one: Honest, _: Honest) -> list[bytes]:
         """Steps that no laptop would write."""
-        names = b"".join(step(source, recipe.BASE) for _ in range(source.choice([0, 1, 2, 2, 3, 80])))
+        names = bytes([recipe.VERSION]) + b"".join(
+            step(source, recipe.BASE) for _ in range(source.choice([0, 1, 2, 2, 3, 80]))
+        )
         plain = []
         for number in range(source.randrange(1, 5)):
             made = b"".join(step(source, source.randrange(15)) for _ in range(source.randrange(12)))

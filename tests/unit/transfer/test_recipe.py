@@ -171,7 +171,7 @@ def test_a_recipe_names_so_many_bases_at_most(size: int, more: bytes) -> None:
 @pytest.mark.parametrize("codec", unpack.codecs())
 def test_many_batches_may_have_no_data(codec: str) -> None:
     control, data = pack.packer(codec), pack.packer(codec)
-    batches = [recipe.framed(control.pack(bytes([recipe.DATA, 4])), data.pack(b"body"))]
+    batches = [recipe.framed(control.pack(bytes([recipe.VERSION, recipe.DATA, 4])), data.pack(b"body"))]
     batches += [recipe.framed(control.pack(bytes([recipe.NEW, 4]) + b"head"), b"") for _ in range(50)]
     made = bytearray()
     assert decoded(batches, [], 4 * len(batches), made.extend, codec) == 0
@@ -211,12 +211,24 @@ def test_hostile_steps_are_refused_or_stay_within_bounds(draw: st.DataObject) ->
     )
     there = tree(some_files(3))
     named = bytes([recipe.BASE]) + name(there)
-    control = named + b"".join(draw.draw(st.lists(st.one_of(step, st.just(named)), max_size=30)))
+    control = (
+        bytes([recipe.VERSION]) + named + b"".join(draw.draw(st.lists(st.one_of(step, st.just(named)), max_size=30)))
+    )
     data = draw.draw(st.binary(max_size=100))
     made = bytearray()
     with contextlib.suppress(BadRecipe):
         decoded([recipe.framed(packed(control), packed(data))], [there], 50_000, made.extend)
     assert len(made) <= 50_000
+
+
+@pytest.mark.parametrize("version", [1, recipe.VERSION - 1, recipe.VERSION + 1])
+def test_a_recipe_of_another_version_is_refused(version: int) -> None:
+    """Whose first step may mean something else."""
+    batch = recipe.framed(packed(bytes([version, recipe.DATA, 4])), packed(b"body"))
+    made = bytearray()
+    with pytest.raises(BadRecipe, match=f"of version {version}, and not {recipe.VERSION}"):
+        decoded([batch], [], 4, made.extend)
+    assert not made
 
 
 @given(st.binary(max_size=3000), CODECS)
