@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from allfast.text import megabytes, seconds
-from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, TRIPS, UNSHAPED, Work
+from bench.transfer.model import ALLFAST, LINES, MB, REGISTRY, SAVE, SLOW, TRIPS, UNSHAPED, Work
 from bench.transfer.results import Figures
 
 #: The one-line change, of the example as it is built, and of the same in one layer.
@@ -21,6 +21,8 @@ SLOW_LINES = tuple(line for line in LINES if line.rate == 20e6)
 #: The ways that targets compare by their seconds.
 PAIR = (ALLFAST, REGISTRY)
 APART = "measured apart"
+#: How many seconds are "seconds", and no minutes.
+FEW = 10
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def targets(figures: Figures) -> list[Target]:
         _nowhere_slower(figures, "every change", [work for work in _compared() if work.name != SAME]),
         _nowhere_slower(figures, "the same again", [work for work in _compared() if work.name == SAME]),
         *_memory(figures),
+        *_largest(figures),
         _growth(figures, "the same change of a layer of the same size", ("above", "above-large")),
         _growth(figures, "the same change of a layer that grows with it", ("mixed", "large")),
     ]
@@ -130,6 +133,13 @@ def _memory(figures: Figures) -> Iterator[Target]:
             bound * MB,
             megabytes,
         )
+
+
+def _largest(figures: Figures) -> Iterator[Target]:
+    """A changed file in a layer above the big one, and in the big one itself."""
+    for work in LARGEST[1:]:
+        taken = figures.median(work.name, ALLFAST, "seconds", SLOW)
+        yield _below(f"{work.title}, {SLOW.name}: on the server in seconds, under {FEW}", taken, FEW, seconds)
 
 
 def _growth(figures: Figures, change: str, works: tuple[str, str]) -> Target:

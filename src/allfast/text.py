@@ -14,7 +14,7 @@ DAY = 86400.0  # seconds
 
 def seconds(value: float) -> str:
     """A duration in seconds: `0.4 s`, `12 s`, `3 min 05 s`."""
-    if value < 10:
+    if round(value, 1) < 10:
         return f"{value:.1f} s"
     whole = round(value)
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02} s"
