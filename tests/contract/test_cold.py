@@ -85,6 +85,25 @@ def test_a_server_reads_a_single_layer_by_its_store(there: str, yards: Yards, do
     assert look.ways() == {"store"}
 
 
+@pytest.mark.parametrize("there", ["overlay2", "containerd", "bullseye"])
+def test_a_server_whose_store_is_not_known_saves_the_image(
+    there: str, yards: Yards, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the layer is found in the archive of each."""
+
+    def unreadable(*_: object) -> None:
+        raise Unreadable("another form")
+
+    yard, (server, door) = yards("overlay2"), doors(there)
+    image = yard.ship(door, Cargo("web", yard.image("saved", data=DATA))).images["web"]
+    look = Look(lambda *words: server.docker(*words).stdout, image.engine_id)
+    monkeypatch.setattr(cold, "_from_store", unreadable)
+    layer, file = image.diff_ids[-1], io.BytesIO()
+    cold.fetch(door.engine, image.engine_id, list(image.diff_ids), layer, file, lambda size: size < 1 << 30)
+    assert digest(file.getvalue()) == layer
+    assert look.ways() == {"save"}
+
+
 @pytest.mark.parametrize("compression", ["gzip", "uncompressed", "zstd"])
 def test_a_server_reads_what_was_built_on_it(compression: str, yards: Yards) -> None:
     """Its Python may have no zstd."""
