@@ -11,6 +11,7 @@ of `database` with its `schema` ·
 `receive` layers that come as recipes, with those `awaited`, on top of `layer_cache` with its `layer_files`, `outlines`,
 `recipe`, `index`, `parts` and `archive`, which the laptop uses, too · `warming` brings layers from the engine into the
 cache, by `cold`, which reads them with `image_store`: `graph_store` or `content_store`, on top of `engine_store`, with
-`gunzip` and `owner` · `images` whether one is there · `gentle` keeps that work in the background ·
+`gunzip` and `owner` · `loading` gives an image to the engine · `images` whether one is there · `telling` how far that
+work is · `gentle` keeps it in the background ·
 `lock`, `settle` who may change things · `facts`, `layers`, `files`, `fetch`, `prune` what the requests do.
 """
