@@ -207,7 +207,7 @@ class TextConsole:
         if not event.over:
             self._moves(stage, working(event))
         elif self._over(stage):
-            self._draw()
+            (self._draw if self._under_way else self.close)()
 
     def _show_pull(self, event: events.BasePulled) -> None:
         words = pulling(event)

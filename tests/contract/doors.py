@@ -21,10 +21,11 @@ from allfast.agent.layers import Layers
 from allfast.agent.protocol import AgentError
 from allfast.agent.receive import WINDOW, Receiver, text
 from allfast.remote.failures import from_agent
-from allfast.remote.hearing import Hearing, Works
+from allfast.remote.hearing import Works
 from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from testbed.common import HOST_ENV, wait_until
 from testbed.server import Server
+from tests.unit.images.harbour import as_note
 
 #: The deployment that the images of all yards belong to, and the labels by which they do.
 DEPLOYMENT_NAME = "contract"
@@ -75,7 +76,7 @@ class NearCache:
     def warm(self, layer: str, go_on: GoOn, works: Works) -> None:
         """Have a layer in the cache that the engine has."""
         with _refusals():
-            self.receiver.warm(layer, Hearing(works).note)
+            self.receiver.warm(layer, as_note(works))
 
     def receive(
         self, arrival: Arrival, batches: Iterable[bytes], made: Callable[[int], None], go_on: GoOn, works: Works
@@ -88,7 +89,7 @@ class NearCache:
 
             def note(value: Any) -> None:
                 if "at" not in value:
-                    Hearing(works).note(value)
+                    as_note(works)(value)
                     return
                 room.release()
                 made(value["at"])
@@ -108,7 +109,7 @@ class NearCache:
     def load(self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works) -> Loaded:
         """Load an image."""
         with _refusals():
-            answer = self.receiver.load(text(config), list(sizes), list(layers), limit, Hearing(works).note)
+            answer = self.receiver.load(text(config), list(sizes), list(layers), limit, as_note(works))
         image = _found(answer["image"])
         self.shipped |= {image.engine_id} if image else set()
         return Loaded(answer["refused"], image)

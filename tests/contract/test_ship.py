@@ -26,6 +26,7 @@ from allfast.images.local_engine import LocalEngine
 from allfast.images.ship import Shipment, Shipper
 from allfast.model.release import Image
 from allfast.remote.failures import AgentRefusal
+from allfast.transfer.known import KnownLayers
 from testbed import bases
 from testbed.registry import Registry, reachable, registry
 from testbed.server import Server
@@ -197,15 +198,20 @@ def test_an_image_is_loaded_while_another_one_travels(yards: Yards, doors: Doors
             midway.set()
             assert loaded.wait(60)
 
-    shipper = Shipper(door, yard.local, emit, platform=AMD64, tag=lambda service: f"{yard.name}/{service}:1")
+    known, index = KnownLayers(yard.folder / "known"), yard.index
+    shipper = Shipper(
+        door, yard.local, emit, platform=AMD64, tag=lambda name: f"{yard.name}/{name}:1", index=index, known=known
+    )
     web, api = (shipper.prepare(Cargo(name, image)) for name, image in images.items())
     sent = shipper.send(web)
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(shipper.send, api)
-        assert midway.wait(60)
-        assert shipper.load(web, sent).diff_ids == web.local.diff_ids
-        assert not sending.done()
-        loaded.set()
+        try:
+            assert midway.wait(60)
+            assert shipper.load(web, sent).diff_ids == web.local.diff_ids
+            assert not sending.done()
+        finally:
+            loaded.set()
         assert shipper.load(api, sending.result()).diff_ids == api.local.diff_ids
 
 

@@ -92,7 +92,8 @@ def _from_archive(answer: Answer, layer: str, file: Any, room: Callable[[int], b
             raise Unreadable(f"the size of {name} cannot be read")
         _require(room, size)
         hashed = hashlib.sha256()
-        for data in _told(body(read, part.size), size, tell):
+        right = size if name == blob_path(layer) else 0  # of others it is only known when they are read
+        for data in _told(body(read, part.size), right, tell):
             data = data[: max(0, size)]
             size -= len(data)
             hashed.update(data)

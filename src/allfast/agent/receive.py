@@ -111,8 +111,8 @@ class Receiver:
         """
         gentle.yield_to_others()
         try:
-            with self._indexing.waits(), Telling(note, "reading") as telling:
-                self._warming.open(layer[7:], telling.at)[1].close()
+            with self._indexing.waits():
+                self._warming.open(layer[7:], note)[1].close()
         except OSError as error:
             self._full(error)
             raise
@@ -275,8 +275,7 @@ class Receiver:
                 def find(name: bytes) -> recipe.Base:
                     if layer[7:].startswith(name.hex()):
                         raise recipe.BadRecipe("a layer that is made of itself")
-                    with Telling(note, "reading") as telling:
-                        found, layer_file = self._warming.open(name.hex(), telling.at, self._receiving)
+                    found, layer_file = self._warming.open(name.hex(), note, self._receiving)
                     bases.append(found)
                     return self.cache.base(found, opened.enter_context(layer_file))
 

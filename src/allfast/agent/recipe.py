@@ -129,10 +129,9 @@ class Decoder:
             _Reader(unpack(piece) if piece else b"")
             for unpack, piece in zip(self._unpack, (control, data))  # noqa: B905 - Python 3.9
         )
+        if not self._version and self._control.more():
+            self._begin()
         while self._control.more():
-            if not self._version:
-                self._begin()
-                continue
             step = self._steps.get(self._control.byte())
             if step is None:
                 raise BadRecipe("an unknown step")

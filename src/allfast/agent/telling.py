@@ -28,7 +28,7 @@ class _State(NamedTuple):
 class Telling:
     """Notes `{"work", "done", "total", "seconds"}` once a second while the block lasts, from its first second on.
 
-    That are bytes, and seconds since the first of them. Work is `reading` a layer out of the engine, `loading`, where
+    Those are bytes, and seconds since the first of them. Work is `reading` a layer out of the engine, `loading`, where
     the engine takes an image, and `unpacking`, where it has taken it: not every engine says how far it is with that.
     """
 
@@ -49,7 +49,7 @@ class Telling:
     def at(self, done: int, total: int) -> None:
         """So many bytes are done, of so many."""
         state = self._state
-        again = done < state.done or total != state.total or not state.done
+        again = done < state.done or total != state.total or (done > 0 and not state.done)
         self._state = _State(state.work, done, total, time.monotonic() if again else state.began)
 
     def then(self, work: str, total: int) -> None:

@@ -10,7 +10,7 @@ from allfast.agent.engine import Engine
 from allfast.agent.engine_store import NoRoom, Unreadable
 from allfast.agent.layer_cache import LayerCache
 from allfast.agent.protocol import AgentError, Kind
-from allfast.agent.telling import Tell
+from allfast.agent.telling import Note, Tell, Telling
 
 #: What is written for each byte of a layer that comes: see images/room.py; and its older version before it.
 ROOM = 4.1
@@ -62,12 +62,12 @@ class Warming:
         found = {layer: Held(image, diff_ids) for image, diff_ids in images for layer in reversed(diff_ids)}
         return {layer: held for layer, held in found.items() if layer not in self._lost}
 
-    def open(self, name: str, tell: Tell, receiving: AbstractSet[str] = frozenset()) -> Tuple[str, IO[bytes]]:
+    def open(self, name: str, note: Note, receiving: AbstractSet[str] = frozenset()) -> Tuple[str, IO[bytes]]:
         """The layer whose diff id begins with `name` (hex), and its file: it is in the cache, or is brought there.
 
         Who makes a layer that is among those that are `receiving` does not wait for another one of them, which may wait
-        for the first. `tell` hears how far it is read. Raises `AgentError` not-found there, and where it is not to be
-        had: then it is not told as cold any more.
+        for the first. It is noted how far it is read (telling.py). Raises `AgentError` not-found there, and where it is
+        not to be had: then it is not told as cold any more.
         """
         there = self._cache.named(name)
         if there is not None:
@@ -82,27 +82,28 @@ class Warming:
             if self._cache.whole(layer).exists():  # by now
                 return layer, self._cache.use(layer)
             with self._fetching:
-                return layer, self._brought(layer, held, tell)
+                return layer, self._brought(layer, held, note)
 
     def end(self) -> None:
         """Give up what is being read, and wait, but not for ever, until it has ended; none begins then."""
         self._ending.set()
         self._fetching.acquire(timeout=ENDING)
 
-    def _brought(self, layer: str, held: Held, tell: Tell) -> IO[bytes]:
+    def _brought(self, layer: str, held: Held, note: Note) -> IO[bytes]:
         """Read a layer into a file of its own: the beginning of it that is there may be needed yet."""
         path = self._cache.fetched(layer)
-
-        def told(done: int, total: int) -> None:
-            self._go_on()
-            tell(done, total)
 
         try:
             self._go_on()
             self._cache.make()
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            with os.fdopen(os.open(path, flags, 0o660), "wb") as file:
-                self._fetch(self._engine, held.image, held.diff_ids, layer, file, self._has_room, told)
+            with os.fdopen(os.open(path, flags, 0o660), "wb") as file, Telling(note, "reading") as telling:
+
+                def tell(done: int, total: int) -> None:
+                    self._go_on()
+                    telling.at(done, total)
+
+                self._fetch(self._engine, held.image, held.diff_ids, layer, file, self._has_room, tell)
             self._cache.finish(layer, path)
             return self._cache.use(layer)
         except BaseException as error:

@@ -20,30 +20,42 @@ LONG = 10.0
 GIB = 1 << 30
 
 
-def works_of(service: str, emit: Emit, cache_limit: int) -> Works:
-    """What is told of the server's work on that service's image.
+def works_of(service: str, emit: Emit) -> Works:
+    """What is told of the server's work on that service's image."""
+    return lambda work: emit(ServerWorks(service, work.name, work.done, work.total, work.seconds, work.over))
 
-    Also, once, that a layer is read for long because it has no room in a layer cache of so many bytes.
+
+class CacheAdvice:
+    """Says, once, that reading layers out of the server's engine takes long because its layer cache cannot hold them.
+
+    Args:
+        cache_limit: bytes that it may have.
     """
-    advised = False
 
-    def works(work: Work) -> None:
-        nonlocal advised
-        emit(ServerWorks(service, work.name, work.done, work.total, work.seconds, work.over))
-        if work.name == "reading" and work.seconds >= LONG and cache_limit < work.total and not advised:
-            advised = True
-            emit(Note(_advice(work.total, cache_limit), service=service))
+    def __init__(self, emit: Emit, cache_limit: int) -> None:
+        self._emit = emit
+        self._limit = cache_limit
+        self._bytes, self._seconds = 0, 0.0  # of what has been read
+        self._said = False
 
-    return works
+    def hear(self, work: Work) -> None:
+        """How far the server is with reading one; other work is of no interest."""
+        if work.name != "reading":
+            return
+        size, seconds = self._bytes + work.total, self._seconds + work.seconds
+        if work.over:
+            self._bytes, self._seconds = size, seconds
+        if size > self._limit and seconds >= LONG and not self._said:
+            self._said = True
+            self._emit(Note(self._advice(size)))
 
-
-def _advice(layer: int, cache_limit: int) -> str:
-    enough = layer // GIB + 2  # the other layers have to have room, too
-    return (
-        f"a layer of {megabytes(layer)} is read out of the server's engine, because the layer cache"
-        f" ({megabytes(cache_limit)}) has no room for it:"
-        f' with layer_cache = "{enough}GiB" in allfast.toml it is at hand'
-    )
+    def _advice(self, size: int) -> str:
+        enough = size // GIB + 2  # others have to have room, too
+        return (
+            f"layers of {megabytes(size)} are read out of the server's engine, because its layer cache"
+            f" ({megabytes(self._limit)}) has no room for them:"
+            f' with layer_cache = "{enough}GiB" in allfast.toml they are at hand'
+        )
 
 
 class Tally:

@@ -197,7 +197,7 @@ class Shipper:
 
     def _attempt(self, freight: Freight, sent: Sent) -> tuple[str, Image | None, Sent]:
         """One load (to_engine.load). What the server's cache has lost since it was sent is sent again, once."""
-        works = works_of(freight.service, self._emit, self._cache_limit)
+        works = works_of(freight.service, self._emit)
         try:
             refused, image = to_engine.load(freight, sent, self._server, self._cache_limit, works)
         except AgentRefusal as error:

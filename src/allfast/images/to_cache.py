@@ -21,11 +21,12 @@ from allfast.images.base_pull import BasePull
 from allfast.images.cargo import DAMAGED_HINT, MISSING_HINT, UNREADABLE_HINT, Freight, layer_errors
 from allfast.images.local_engine import LocalEngine
 from allfast.images.pace import Pace
-from allfast.images.progress import Tally, Watch, works_of
+from allfast.images.progress import CacheAdvice, Tally, Watch, works_of
 from allfast.images.race import Overtaken, Race
 from allfast.images.sending import Fate, Sender
 from allfast.images.stored import StoredImage, is_known
 from allfast.model.release import Image
+from allfast.remote.hearing import Work
 from allfast.remote.layers import GoOn
 from allfast.transfer.documents import Wanted
 from allfast.transfer.errors import TransferError
@@ -97,7 +98,7 @@ class Transfer:
         cache_limit: int,
     ) -> None:
         self._source, self._sender = source, sender
-        self._cache_limit = cache_limit
+        self._advice = CacheAdvice(emit, cache_limit)
         self._emit, self._tally = emit, tally
         self._stopped = stopped
         self._mutex = threading.Lock()
@@ -138,7 +139,12 @@ class Transfer:
         missing, by_store, sent = freight.missing, True, 0
         fates: dict[str, Fate] = {}
         go_on = partial(self._go_on, race)
-        works = works_of(freight.service, self._emit, self._cache_limit)
+        tell = works_of(freight.service, self._emit)
+
+        def works(work: Work) -> None:
+            tell(work)
+            self._advice.hear(work)
+
         for _ in range(ATTEMPTS):
             stock = self._sender.prepare(missing, chain_id(freight.local.diff_ids), go_on, works)
             pending = missing.keys() - stock.whole

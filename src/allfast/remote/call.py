@@ -15,7 +15,7 @@ Note = Callable[[dict[str, Any]], None]
 
 @dataclass(slots=True)
 class Call:
-    """Once it is `done` it has an `answer`, or the connection is lost; `failure` is what hearing a note has raised."""
+    """Once it is `done` it has an `answer`, or the connection is lost; `failure`: the first that a note has led to."""
 
     note: Note | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -25,13 +25,13 @@ class Call:
     def hear(self, note: dict[str, Any]) -> None:
         """The agent notes something. Raises what says that this is not what it should be.
 
-        Any other failure is the caller's own: all others go on listening to the connection.
+        Any other failure is the caller's own: it is raised where the call ends, and all others go on listening.
         """
-        if self.note is None or self.failure is not None:
+        if self.note is None:
             return
         try:
             self.note(note)
         except (AllfastError, *MALFORMED):
             raise
-        except Exception as error:  # noqa: BLE001 - it is raised where the call ends
-            self.failure = error
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self.failure = self.failure or error

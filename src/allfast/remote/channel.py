@@ -117,8 +117,8 @@ class Channel:
             number, told = self._number, self._told
             self._calls[number] = call
         sized = {} if body is None else {"body": size}
-        self._send({"id": number, "request": request, "args": args or {}, **sized}, body)
         try:
+            self._send({"id": number, "request": request, "args": args or {}, **sized}, body)
             call.done.wait()
         finally:
             with self._mutex:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,32 +30,35 @@ def unheard(_: Work) -> None:
 
 
 class Hearing:
-    """Hands on what an agent notes of its work, for as long as the block lasts, and that it is over then."""
+    """What an agent notes of its work, handed on by who waits for that: the connection's own thread has no time for it.
+
+    `note` and `clear` are for that thread, all else for the one that waits.
+    """
 
     def __init__(self, works: Works) -> None:
         self._works = works
-        self._mutex = threading.Lock()  # a note comes from the connection's thread
-        self._last: Work | None = None
-        self._ended = False
-
-    def __enter__(self) -> Hearing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._mutex:
-            self._ended = True
-        self.over()
+        self._newest: Work | None = None
+        self._told: Work | None = None
 
     def note(self, note: dict[str, Any]) -> None:
         """The agent notes how far it is (agent/telling.py)."""
-        with self._mutex:
-            if not self._ended:
-                self._last = Work(str(note["work"]), int(note["done"]), int(note["total"]), float(note["seconds"]))
-                self._works(self._last)
+        self._newest = Work(str(note["work"]), int(note["done"]), int(note["total"]), float(note["seconds"]))
+
+    def clear(self) -> None:
+        """What was noted last is done."""
+        self._newest = None
+
+    def look(self) -> None:
+        """Tell what is new, if anything is."""
+        newest = self._newest
+        if newest is None:
+            self.over()
+        elif newest is not self._told:
+            self._told = newest
+            self._works(newest)
 
     def over(self) -> None:
-        """What was noted last is done, or given up."""
-        with self._mutex:
-            last, self._last = self._last, None
-            if last is not None:
-                self._works(replace(last, over=True))
+        """What was told last is done, or nobody waits for it any more."""
+        told, self._told = self._told, None
+        if told is not None:
+            self._works(replace(told, over=True))

@@ -98,15 +98,17 @@ class LayerRequests:
 
     def index(self, name: str, go_on: GoOn) -> bytes:
         """The packed index of a layer of the cache, named as `Stock` does; the server may have to make it."""
-        return base64.b64decode(_awaited(lambda: self._channel.call("layer_index", {"layer": name}), go_on))
+        return base64.b64decode(
+            _awaited(lambda: self._channel.call("layer_index", {"layer": name}), go_on, Hearing(unheard))
+        )
 
     def warm(self, layer: str, go_on: GoOn, works: Works = unheard) -> None:
         """Have the server read a layer from its engine into its cache.
 
         Raises `AgentRefusal` not-found where it cannot.
         """
-        with Hearing(works) as heard:
-            _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}, note=heard.note), go_on)
+        heard = Hearing(works)
+        _awaited(lambda: self._channel.call("warm_layer", {"layer": layer}, note=heard.note), go_on, heard)
 
     def receive(
         self,
@@ -122,24 +124,26 @@ class LayerRequests:
         Raises `AgentRefusal` where the layer did not arrive as it is, and what `batches` and `go_on` raise: then the
         server is seen done with the layer, if that takes no longer than `GRACE`.
         """
-        with Hearing(works) as heard:
-            under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on, heard)
-            try:
-                for batch in batches:
-                    if not under_way.send(batch):
-                        break
-                return under_way.result()
-            except BaseException:
-                under_way.give_up()
-                raise
+        heard = Hearing(works)
+        under_way = _Receiving(self._channel, next(self._streams), arrival, made, go_on, heard)
+        try:
+            for batch in batches:
+                if not under_way.send(batch):
+                    break
+            return under_way.result()
+        except BaseException:
+            under_way.give_up()
+            raise
+        finally:
+            heard.over()
 
     def load(
         self, config: bytes, sizes: Sequence[int], layers: Sequence[int], limit: int, works: Works = unheard
     ) -> Loaded:
         """Load an image of that configuration with some layers of the cache (their numbers); `sizes` of all layers."""
         args = {"config": text(config), "sizes": list(sizes), "layers": list(layers), "limit": limit}
-        with Hearing(works) as heard:
-            answer = self._channel.call("load_image", args, note=heard.note)
+        heard = Hearing(works)
+        answer = _awaited(lambda: self._channel.call("load_image", args, note=heard.note), lambda: None, heard)
         return Loaded(answer["refused"], _found(answer["image"]))
 
     def find(self, ids: Sequence[str], diff_ids: Sequence[str]) -> Found | None:
@@ -151,8 +155,8 @@ class LayerRequests:
         self._channel.call("name_images", {"names": dict(names)})
 
 
-def _awaited(request: Callable[[], Any], go_on: GoOn) -> Any:
-    """The result of a request that a server may work on for long."""
+def _awaited(request: Callable[[], Any], go_on: GoOn, heard: Hearing) -> Any:
+    """The result of a request that a server may work on for long; what is `heard` of that is told meanwhile."""
     answer: Future[Any] = Future()
 
     def call() -> None:
@@ -162,9 +166,13 @@ def _awaited(request: Callable[[], Any], go_on: GoOn) -> Any:
             answer.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()
-    while not wait([answer], LOOK).done:
-        go_on()
-    return answer.result()
+    try:
+        while not wait([answer], LOOK).done:
+            heard.look()
+            go_on()
+        return answer.result()
+    finally:
+        heard.over()
 
 
 def _found(value: dict[str, Any] | None) -> Found | None:
@@ -231,6 +239,7 @@ class _Receiving:
     def _look(self) -> None:
         """A batch that was refused is never carried out: who waits for that hears of it here."""
         self._channel.check()
+        self._heard.look()
         self._go_on()
 
     def _call(self, args: dict[str, Any]) -> None:
@@ -254,6 +263,6 @@ class _Receiving:
         if "at" not in note:
             self._heard.note(note)
             return
-        self._heard.over()
+        self._heard.clear()
         self._room.release()
         self._made(note["at"])

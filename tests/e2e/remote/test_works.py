@@ -47,7 +47,7 @@ def test_a_server_tells_what_it_is_at(server: Server, tmp_path: Path) -> None:
     with Link(server.port(22)) as link, laptop(server, link, tmp_path) as sender:
         sender.prepare({layer: size})
         sender.send(Layer(layer, size, zeros()), 0, lambda _: None)
-        loaded = sender._cache.load(config, [size], [0], size, heard.append)
+        loaded = sender._cache.load(config, [size], [0], 2 * size, heard.append)
         assert loaded.image is not None
         names = [work.name for work in heard]
         assert names == sorted(names, key=["loading", "unpacking"].index)
@@ -57,7 +57,7 @@ def test_a_server_tells_what_it_is_at(server: Server, tmp_path: Path) -> None:
         assert heard[-1].total == size
 
         heard.clear()
-        server.exec(["sh", "-c", f"rm {CACHE}/*.tar"])
+        server.exec(["sh", "-c", f"rm -f {CACHE}/*.tar"])
         sender._cache.warm(layer, lambda: None, heard.append)
         assert {work.name for work in heard} == {"reading"}
         assert [work.over for work in heard] == [False] * (len(heard) - 1) + [True]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
+import threading
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -58,6 +60,43 @@ def test_it_is_told_again_and_again_until_it_is_over(notes: Notes) -> None:
         notes.queue.clear()
     with pytest.raises(queue.Empty):
         notes.get(timeout=0.05)
+
+
+def test_seconds_count_from_the_first_byte_also_where_the_size_was_known_before(notes: Notes) -> None:
+    """And from the beginning as long as there is none: what is passed over has none, however often that is told."""
+    with Telling(notes.put, "reading") as work:
+        for _ in range(4):
+            notes.now += 5
+            work.at(0, 0)
+        assert notes.newest() == ("reading", 0, 0, 20.0)
+        work.then("unpacking", 9)
+        notes.now += 5
+        work.at(1, 9)
+        notes.now += 1
+        work.at(2, 9)
+        assert notes.newest() == ("unpacking", 2, 9, 1.0)
+
+
+def test_the_block_ends_after_the_last_note() -> None:
+    """Which would come after the answer else."""
+    began, may, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def note(_: object) -> None:
+        began.set()
+        assert may.wait(WAIT)
+
+    def work() -> None:
+        with Telling(note, "loading"):
+            assert began.wait(WAIT)
+        ended.set()
+
+    with mock.patch.object(telling, "EVERY", 0.005):
+        working = threading.Thread(target=work, daemon=True)
+        working.start()
+        assert began.wait(WAIT)
+        assert not ended.wait(0.1)
+        may.set()
+        assert ended.wait(WAIT)
 
 
 def test_what_begins_again_has_its_own_seconds(notes: Notes) -> None:

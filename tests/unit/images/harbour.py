@@ -27,7 +27,7 @@ from allfast.images.sending import Fate, Sender
 from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Source, Transfer
 from allfast.remote.failures import from_agent
-from allfast.remote.hearing import Hearing, Works, unheard
+from allfast.remote.hearing import Work, Works, unheard
 from allfast.remote.layers import Arrival, Found, GoOn, Loaded, Stock
 from allfast.transfer.documents import Wanted
 from allfast.transfer.index import LayerIndex
@@ -80,7 +80,7 @@ class Harbour:
     def warm(self, layer: str, go_on: GoOn, works: Works = unheard) -> None:
         """As `LayerRequests` has it; it never has to wait."""
         try:
-            self.receiver.warm(layer, Hearing(works).note)
+            self.receiver.warm(layer, as_note(works))
         except AgentError as error:
             raise from_agent("harbour", error.to_json()) from error
 
@@ -103,7 +103,7 @@ class Harbour:
                 made(told["at"])
                 come()
             else:
-                Hearing(works).note(told)
+                as_note(works)(told)
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(come).result()
@@ -124,6 +124,11 @@ class Harbour:
     def name(self, names: Mapping[str, str]) -> None:
         """There is no engine."""
         raise NotImplementedError
+
+
+def as_note(works: Works) -> Callable[[dict[str, Any]], None]:
+    """Hears what a receiver notes of its work, at once."""
+    return lambda note: works(Work(note["work"], note["done"], note["total"], note["seconds"]))
 
 
 class Laptop:

@@ -10,7 +10,7 @@ import pytest
 from allfast.agent.archive import Layer
 from allfast.agent.layer_files import RESERVE
 from allfast.errors import RefusedError
-from allfast.events import Event, Note, ServerWorks, ShipProgress
+from allfast.events import Event, Note, ShipProgress
 from allfast.images import progress
 from allfast.images.cargo import Freight
 from allfast.images.local_engine import LocalImage
@@ -203,18 +203,31 @@ def test_progress_ends_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (last.all_sent, last.all_total) == (270 + 10 + 5, 270 + 10 + 10)
 
 
-def test_a_layer_cache_that_is_too_small_for_a_layer_is_named_once() -> None:
-    """Where that costs time; one that could hold the layer has lost it for another reason."""
+def advice(limit: int, *works: Work) -> list[str]:
+    """What is said of a layer cache of so many bytes, when the server has read."""
     told = list[Event]()
-    small, large = (progress.works_of("web", told.append, limit) for limit in (2 << 30, 6 << 30))
-    for seconds in (2.0, 11.0, 12.0):
-        small(Work("reading", 4 << 30, 5 << 30, seconds))
-        large(Work("reading", 4 << 30, 5 << 30, seconds))
-        small(Work("loading", 4 << 30, 5 << 30, seconds))
-    (note,) = (event for event in told if isinstance(event, Note))
-    assert note.text == (
-        "a layer of 5.37 GB is read out of the server's engine, because the layer cache (2.15 GB) has no room for it:"
-        ' with layer_cache = "7GiB" in allfast.toml it is at hand'
-    )
-    assert note.service == "web"
-    assert sum(1 for event in told if isinstance(event, ServerWorks)) == 9
+    heard = progress.CacheAdvice(told.append, limit)
+    for work in works:
+        heard.hear(work)
+    return [event.text for event in told if isinstance(event, Note)]
+
+
+GIB = 1 << 30
+READ = [Work("reading", at * GIB, 5 * GIB, 4.0 * at, over=at == 5) for at in range(1, 6)]
+
+
+def test_a_layer_cache_that_is_too_small_for_a_layer_is_named_once() -> None:
+    assert advice(2 * GIB, *READ, *READ) == [
+        "layers of 5.37 GB are read out of the server's engine, because its layer cache (2.15 GB) has no room for them:"
+        ' with layer_cache = "7GiB" in allfast.toml they are at hand'
+    ]
+    assert advice(2 * GIB, *READ[:2]) == [], "it may be soon done"
+    assert advice(6 * GIB, *READ) == [], "it has lost them for another reason"
+    assert advice(2 * GIB, *(Work("loading", one.done, one.total, one.seconds) for one in READ)) == []
+
+
+def test_layers_count_together() -> None:
+    small = [Work("reading", GIB, GIB, 6.0, over=over) for over in (False, True)]
+    assert advice(2 * GIB, *small * 2) == []
+    (said,) = advice(2 * GIB, *small * 3)
+    assert "layers of 3.22 GB are read" in said

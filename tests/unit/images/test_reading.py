@@ -17,12 +17,13 @@ from allfast.agent.layer_files import RESERVE
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.requests import Context
 from allfast.agent.warming import ROOM, Warming
+from allfast.events import Event, ServerWorks
 from allfast.remote.hearing import Work
 from allfast.remote.layers import Arrival
 from allfast.transfer.bases import Bases
 from allfast.transfer.encode import Encoder
 from tests.unit.images.engines import NEW, OLD, SMALL, Engines
-from tests.unit.images.harbour import Laptop, name_of
+from tests.unit.images.harbour import Laptop, name_of, transfer
 from tests.unit.transfer.recipes import known
 
 
@@ -90,6 +91,29 @@ def test_it_is_told_how_far_a_layer_is_read(laptop: Laptop, engine: Engines, mon
     assert engine.read == [name_of(OLD)] * 2
 
 
+class Told(list[Event]):
+    """Events; `read` is set when one tells of bytes that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = threading.Event()
+
+    def append(self, event: Event) -> None:
+        """As a list does."""
+        super().append(event)
+        if isinstance(event, ServerWorks) and event.done:
+            self.read.set()
+
+
+def test_a_shipment_tells_of_it(laptop: Laptop, engine: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "EVERY", 0.001)
+    told = Told()
+    engine.after = lambda: told.read.wait(20)
+    transfer(laptop, NEW, told)
+    works = [event for event in told if isinstance(event, ServerWorks)]
+    assert {(event.service, event.work, event.total) for event in works if event.done} == {("web", "reading", len(OLD))}
+
+
 def test_a_layer_that_is_read_has_its_beginning_no_more(laptop: Laptop) -> None:
     cache = laptop.harbour.cache
     cache.make()
@@ -113,7 +137,7 @@ def test_the_cache_makes_room_for_what_is_read(laptop: Laptop, monkeypatch: pyte
     monkeypatch.setattr(LayerCache, "free", lambda cache: room - 2 * cache.size())
     cold = laptop.harbour.receiver._warming
     cold._lost.clear()
-    cold.open(name_of(OLD)[7:], lambda *_: None)[1].close()
+    cold.open(name_of(OLD)[7:], lambda _: None)[1].close()
     assert [layer for layer, _ in cache.layers()] == [name_of(OLD)]
 
 

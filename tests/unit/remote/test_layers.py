@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from allfast.agent.requests import Call
 from allfast.errors import AllfastError, LockLostError, RemoteError
 from allfast.remote import layers
 from allfast.remote.channel import Channel
-from allfast.remote.hearing import Work
-from allfast.remote.layers import Arrival, LayerRequests
+from allfast.remote.hearing import Work, Works
+from allfast.remote.layers import Arrival, GoOn, LayerRequests
 from tests.unit.remote.line import Line, connected, table
 
 LAYER = "sha256:" + "1" * 64
@@ -30,16 +31,19 @@ class Agent:
         self.refusal: AgentError | None = None
         self.batches: list[bytes] = []
         self.over = threading.Event()
-        self.noted: list[dict[str, Any]] = []
-        self.more = threading.Event()
+        self.noted: list[dict[str, Any]] = []  # at once
+        self.more: list[dict[str, Any]] = []  # when it `may`
+        self.may = threading.Event()
 
     def work(self, call: Call) -> dict[str, Any]:
         """Until the end."""
         for note in self.noted:
             call.note(note)
+        if self.more:
+            assert self.may.wait(30)
+        for note in self.more:
+            call.note(note)
         assert self.over.wait(30)
-        if self.more.is_set():
-            call.note(self.noted[-1])
         return {"damaged": [], "refused": "", "image": None}
 
     def batch(self, call: Call) -> None:
@@ -144,39 +148,66 @@ def test_one_that_is_not_stopped_waits(channel: Channel, agent: Agent) -> None:
     assert asked
 
 
-def test_what_the_server_is_at_is_heard(channel: Channel, agent: Agent) -> None:
-    """And that it is over, when a batch is carried out or the request is; it makes no room for batches."""
-    reading = {"work": "reading", "done": 3, "total": 9, "seconds": 1.5}
-    agent.noted = [reading, reading, {"at": 500}, {"at": 600}]
-    agent.over.set()
-    heard: list[Work | int] = []
-    arrival, asking = Arrival(LAYER, 1000, 0, "zlib"), LayerRequests(channel)
-    assert ends(lambda: asking.receive(arrival, [BATCH], heard.append, lambda: None, heard.append)) is None
-    work = Work("reading", 3, 9, 1.5)
-    over = Work("reading", 3, 9, 1.5, over=True)
-    assert heard == [work, work, over, 500, 600]
-    heard.clear()
-    agent.noted = [reading]
-    assert ends(lambda: asking.warm(LAYER, lambda: None, heard.append)) is None
-    assert ends(lambda: asking.load(b"{}", [], [], 0, heard.append)) is None
-    assert heard == [work, over] * 2
+READING = {"work": "reading", "done": 3, "total": 9, "seconds": 1.5}
+WORK = Work("reading", 3, 9, 1.5)
+Asked = Callable[[LayerRequests, GoOn, Works], object]
+ASKED: dict[str, Asked] = {
+    "warm": lambda asking, go_on, works: asking.warm(LAYER, go_on, works),
+    "load": lambda asking, _, works: asking.load(b"{}", [], [], 0, works),
+    "receive": lambda asking, go_on, works: asking.receive(
+        Arrival(LAYER, 1000, 0, "zlib"), [BATCH], lambda _: None, go_on, works
+    ),
+}
 
 
-def test_who_waits_no_more_hears_nothing(channel: Channel, agent: Agent) -> None:
-    """The agent is still at work on it, and notes that."""
+@pytest.mark.parametrize("what", ASKED)
+def test_what_the_server_is_at_is_heard_by_who_waits(what: str, channel: Channel, agent: Agent) -> None:
     heard: list[Work] = []
-    agent.noted = [{"work": "reading", "done": 3, "total": 9, "seconds": 1.5}]
+
+    def works(work: Work) -> None:
+        heard.append(work)
+        agent.over.set()
+
+    agent.noted = [READING]
+    assert ends(lambda: ASKED[what](LayerRequests(channel), lambda: None, works)) is None
+    assert heard == [WORK, replace(WORK, over=True)]
+
+
+def test_a_batch_that_is_carried_out_ends_what_was_before_it(channel: Channel, agent: Agent) -> None:
+    """A base is read, and the layer goes on."""
+    heard: list[Work] = []
+    made: list[int] = []
+
+    def works(work: Work) -> None:
+        heard.append(work)
+        (agent.over if work.over else agent.may).set()
+
+    agent.noted, agent.more = [READING], [{"at": 500}]
+    arrival = Arrival(LAYER, 1000, 0, "zlib")
+    asking = LayerRequests(channel)
+    assert ends(lambda: asking.receive(arrival, [BATCH], made.append, lambda: None, works)) is None
+    assert heard == [WORK, replace(WORK, over=True)]
+    assert made == [500]
+
+
+@pytest.mark.parametrize("what", ["warm", "receive"])
+def test_who_waits_no_more_hears_that_it_is_over_and_no_more(
+    what: str, channel: Channel, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent is still at work on it, and notes that."""
+    monkeypatch.setattr(layers, "GRACE", 0.1)
+    heard: list[Work] = []
+    agent.noted = agent.more = [READING]
 
     def go_on() -> None:
         if heard:
             raise Unwanted
 
-    assert isinstance(ends(lambda: LayerRequests(channel).warm(LAYER, go_on, heard.append)), Unwanted)
-    assert [work.over for work in heard] == [False, True]
-    agent.more.set()
+    assert isinstance(ends(lambda: ASKED[what](LayerRequests(channel), go_on, heard.append)), Unwanted)
+    agent.may.set()
     agent.over.set()
-    channel.call("layer_index", {"layer": LAYER})  # what was noted before it has come
-    assert [work.over for work in heard] == [False, True]
+    channel.call("layer_index", {"layer": LAYER})
+    assert heard == [WORK, replace(WORK, over=True)]
 
 
 @pytest.mark.parametrize("what", ["warm", "receive"])
