@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -18,7 +18,7 @@ from allfast.images.local_engine import LocalEngine
 from allfast.images.ship import Shipper
 from allfast.remote.failures import AgentRefusal
 from allfast.remote.hearing import Works, unheard
-from allfast.remote.layers import Arrival, GoOn, Loaded, Stock
+from allfast.remote.layers import Arrival, Loaded, Stock
 from allfast.transfer.index import LayerIndex
 from allfast.transfer.known import KnownLayers
 from tests.unit.images.harbour import Harbour, Laptop, freight, name_of, transfer
@@ -37,17 +37,10 @@ class Leaky(Harbour):
         self.cache.whole(name_of(OLD)).write_bytes(OLD)
         return super().stock(diff_ids, chain)
 
-    def receive(
-        self,
-        arrival: Arrival,
-        batches: Iterable[bytes],
-        made: Callable[[int], None],
-        go_on: GoOn,
-        works: Works = unheard,
-    ) -> tuple[str, ...]:
+    def receive(self, arrival: Arrival, *rest: Any) -> tuple[str, ...]:
         """Without it."""
         self.cache.drop(name_of(OLD))
-        return super().receive(arrival, batches, made, go_on, works)
+        return super().receive(arrival, *rest)
 
 
 def test_bases_that_go_missing_again_and_again_are_done_without(tmp_path: Path) -> None:
@@ -64,20 +57,13 @@ class Unlucky(Leaky):
         super().__init__(folder)
         self.spoilt = 0
 
-    def receive(
-        self,
-        arrival: Arrival,
-        batches: Iterable[bytes],
-        made: Callable[[int], None],
-        go_on: GoOn,
-        works: Works = unheard,
-    ) -> tuple[str, ...]:
+    def receive(self, arrival: Arrival, *rest: Any) -> tuple[str, ...]:
         """From a layer that is spoilt, or without it."""
         if self.spoilt == 2:
-            return super().receive(arrival, batches, made, go_on, works)
+            return super().receive(arrival, *rest)
         self.spoilt += 1
         self.cache.whole(name_of(OLD)).write_bytes(OLD[:999] + b"?" + OLD[1000:])
-        return Harbour.receive(self, arrival, batches, made, go_on, works)
+        return Harbour.receive(self, arrival, *rest)
 
 
 def test_bases_that_are_missing_at_the_last_attempt_are_named_as_that(tmp_path: Path) -> None:
@@ -91,17 +77,10 @@ def test_bases_that_are_missing_at_the_last_attempt_are_named_as_that(tmp_path: 
 class Spoiling(Harbour):
     """Its disk loses a byte of a layer whenever that is used."""
 
-    def receive(
-        self,
-        arrival: Arrival,
-        batches: Iterable[bytes],
-        made: Callable[[int], None],
-        go_on: GoOn,
-        works: Works = unheard,
-    ) -> tuple[str, ...]:
+    def receive(self, arrival: Arrival, *rest: Any) -> tuple[str, ...]:
         """From a layer that is spoilt."""
         self.cache.whole(name_of(OLD)).write_bytes(OLD[:999] + b"?" + OLD[1000:])
-        return super().receive(arrival, batches, made, go_on, works)
+        return super().receive(arrival, *rest)
 
     def stock(self, diff_ids: Sequence[str], chain: str = "") -> Stock:
         """It seems to be there."""
@@ -123,17 +102,10 @@ class Refusing(Harbour):
         super().__init__(folder)
         self.kinds = list(kinds)
 
-    def receive(
-        self,
-        arrival: Arrival,
-        batches: Iterable[bytes],
-        made: Callable[[int], None],
-        go_on: GoOn,
-        works: Works = unheard,
-    ) -> tuple[str, ...]:
+    def receive(self, arrival: Arrival, *rest: Any) -> tuple[str, ...]:
         """Nothing, while there is a reason."""
         if not self.kinds:
-            return super().receive(arrival, batches, made, go_on, works)
+            return super().receive(arrival, *rest)
         raise AgentRefusal(self.kinds.pop(0), f"srv: {arrival.layer} is not right")
 
     def load(

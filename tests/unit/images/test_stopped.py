@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from allfast.images.progress import Tally
 from allfast.images.ship import CACHE_LIMIT
 from allfast.images.to_cache import Stopped, Transfer
-from allfast.remote.hearing import Works, unheard
 from allfast.remote.layers import Arrival, GoOn
 from tests.unit.images.harbour import Harbour, Laptop, Saved, freight
 from tests.unit.transfer.recipes import tree
@@ -33,17 +32,10 @@ class Slow(Harbour):
         self._work("index", go_on)
         return super().index(name, go_on)
 
-    def receive(
-        self,
-        arrival: Arrival,
-        batches: Iterable[bytes],
-        made: Callable[[int], None],
-        go_on: GoOn,
-        works: Works = unheard,
-    ) -> tuple[str, ...]:
+    def receive(self, arrival: Arrival, batches: Any, made: Any, go_on: GoOn, *rest: Any) -> tuple[str, ...]:
         """A layer, if somebody still wants it."""
         self._work("layer", go_on)
-        return super().receive(arrival, batches, made, go_on, works)
+        return super().receive(arrival, batches, made, go_on, *rest)
 
     def _work(self, at: str, go_on: GoOn) -> None:
         if at == self.at:
