@@ -18,9 +18,9 @@ def give(
     checked: Set[str],
     telling: Telling,
 ) -> str:
-    """Have the engine load these layers (diff id -> bytes), and the documents after them; what it said against it.
+    """Have the engine load these layers (diff id -> bytes), and the documents after them.
 
-    Layers that are not `checked` are compared with their names. Raises `AgentError` bad-digest where one is not what it
+    Returns why it refused, in its own words, and "" where it did not. Layers that are not `checked` are compared with their names. Raises `AgentError` bad-digest where one is not what it
     was, not-found where it is not there.
     """
     total = sum(layers.values())

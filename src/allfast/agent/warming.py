@@ -92,7 +92,6 @@ class Warming:
     def _brought(self, layer: str, held: Held, note: Note) -> IO[bytes]:
         """Read a layer into a file of its own: the beginning of it that is there may be needed yet."""
         path = self._cache.fetched(layer)
-
         try:
             self._go_on()
             self._cache.make()

@@ -21,7 +21,7 @@ class Work:
     over: bool = False
 
 
-#: Hears of a server's work, if that takes a while; from any thread.
+#: Hears of a server's work, if that takes a while, in the thread that waits for it.
 Works = Callable[[Work], None]
 
 
