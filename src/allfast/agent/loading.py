@@ -20,8 +20,8 @@ def give(
 ) -> str:
     """Have the engine load these layers (diff id -> bytes), and the documents after them.
 
-    Returns why it refused, in its own words, and "" where it did not. Layers that are not `checked` are compared with their names. Raises `AgentError` bad-digest where one is not what it
-    was, not-found where it is not there.
+    Returns why it refused, in its own words, and "" where it did not. Layers that are not `checked` are compared with
+    their names. Raises `AgentError` bad-digest where one is not what it was, not-found where it is not there.
     """
     total = sum(layers.values())
 
