@@ -5,7 +5,7 @@ It is sent as one zip file (remote/bootstrap.py) and speaks on its standard inpu
 `__main__` start, readable for any Python 3 · `serve` the loop, on top of `messages`, which the laptop uses, too ·
 `requests` the table of all requests · `session` what it was reached by, and how that is ended ·
 `guard` outlives the agent for a moment to end it · `relay` stands in for SSH on the laptop itself ·
-`docker` finds the engine's socket · `engine` the Engine API, with its `answer` ·
+`docker` finds the engine's socket · `stopping` a container · `engine` the Engine API, with its `answer` ·
 `state` the folder · `cache` keeps the agent for the next command · `ledger` the SQLite ledger, on top of `runs`, on top
 of `database` with its `schema` ·
 `receive` layers that come as recipes, with those `awaited`, on top of `layer_cache` with its `layer_files`, `outlines`,

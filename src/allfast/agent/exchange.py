@@ -13,6 +13,7 @@ from allfast.agent import proxy
 from allfast.agent.docker import Docker
 from allfast.agent.engine import Engine, EngineError, unframed
 from allfast.agent.protocol import AgentError, Kind
+from allfast.agent.stopping import stop
 
 #: Seconds in which a stopped proxy ends: two of farewell, in which it serves, and one for the requests under way, in
 #: which nobody is served. What takes longer is cut: a stream would keep everybody else waiting.
@@ -32,7 +33,7 @@ def serve(docker: Docker, base: Path, container: str, name: str) -> None:
     engine = docker.engine
     former = [one["id"] for one in proxy.containers(docker) if one["id"] != container]
     for one in former:
-        engine.post(f"/containers/{one}/stop", t=STOP)
+        stop(engine, one, t=STOP)
     try:
         _start(docker, base, container)
     except AgentError:

@@ -21,6 +21,7 @@ from allfast.agent import docker, files, lock, masking, state
 from allfast.agent.engine import Engine, EngineError, unframed
 from allfast.agent.labels import DEPLOYMENT, PROJECT, RELEASE
 from allfast.agent.ledger import Ledger
+from allfast.agent.stopping import stop
 
 Json = Dict[str, Any]
 
@@ -34,7 +35,7 @@ _NEWEST = "retire"
 def remove(engine: Engine, folder: Path, deployment: str, release: str) -> None:
     """Stop a release's containers gracefully, keep their last lines, remove them and the release's networks."""
     containers = _containers(engine, deployment, release)
-    threads = [threading.Thread(target=_stop, args=(engine, one["Id"])) for one in containers]
+    threads = [threading.Thread(target=stop, args=(engine, one["Id"])) for one in containers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -102,15 +103,6 @@ def _containers(engine: Engine, deployment: str, release: str = "") -> List[Json
     labels = [f"{DEPLOYMENT}={deployment}", f"{RELEASE}={release}" if release else RELEASE]
     found: List[Json] = engine.get("/containers/json", all=True, filters={"label": labels})
     return found
-
-
-def _stop(engine: Engine, container: str) -> None:
-    try:
-        with engine.stream("POST", f"/containers/{container}/stop") as answer:
-            answer.read()
-    except EngineError as error:
-        if error.status not in (304, 404):  # it has stopped already, or somebody removed it
-            raise
 
 
 def _quietly(engine: Engine, path: str, **query: Any) -> None:

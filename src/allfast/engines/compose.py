@@ -121,7 +121,7 @@ class ComposeEngine:
         running = [c for c in containers if c.state in RUNNING]
         if running:
             with ThreadPoolExecutor(len(running)) as pool:  # each may take its whole grace period
-                list(pool.map(lambda c: self._api.quietly("POST", f"/containers/{c.id}/stop"), running))
+                list(pool.map(lambda c: self._api.stop(c.id), running))
 
     def set_restart(self, container: Container, policy: str) -> None:
         """Give a container another restart policy (as Compose writes it)."""

@@ -68,7 +68,7 @@ class ProjectEngine(ComposeEngine):
         for container in self.containers():
             if container.state == "paused":
                 self._api.quietly("POST", f"/containers/{container.id}/unpause")
-                self._api.quietly("POST", f"/containers/{container.id}/stop")
+                self._api.stop(container.id)
 
     def _make_volume(self, volume: Volume) -> None:
         """Make a named volume of the base project as Compose would, unless it is there."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from allfast.agent.engine import LOOK_AT_ENGINE, Engine, EngineError, EngineUnreachable
+from allfast.agent.stopping import stop
 from allfast.errors import RemoteError, RolloutError
 
 
@@ -58,6 +59,11 @@ class ServerApi:
                     raise
                 return error.status
         return 200
+
+    def stop(self, container: str) -> None:
+        """Stop a container gracefully, unless it has stopped or is gone."""
+        with self.asking():
+            stop(self.engine, container)
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON answer of a GET."""
