@@ -30,11 +30,11 @@ from allfast.agent.layers import Layers
 from allfast.agent.ledger import Ledger
 from allfast.agent.protocol import AgentError, Kind
 from allfast.agent.receive import Receiver
+from allfast.agent.telling import Note
 
 #: Seconds that an exchange of the proxy's containers, there and back, takes at most where the engine answers.
 REST = 60.0
 Json = Dict[str, Any]
-Note = Callable[[Json], None]
 
 
 class Context:

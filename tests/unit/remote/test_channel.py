@@ -380,21 +380,6 @@ class Interrupted(threading.Event):
         raise KeyboardInterrupt
 
 
-def test_notes_are_heard_also_after_one_that_could_not_be_borne() -> None:
-    """They may be what makes room for more; the first failure counts."""
-    heard: list[int] = []
-
-    def fail(note: dict[str, Any]) -> None:
-        heard.append(note["at"])
-        raise RuntimeError(str(note["at"]))
-
-    call = RemoteCall(note=fail)
-    for at in (1, 2):
-        call.hear({"at": at})
-    assert heard == [1, 2]
-    assert str(call.failure) == "1"
-
-
 def test_who_was_interrupted_hears_nothing_more(
     agent: Agent, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
